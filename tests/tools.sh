@@ -1,0 +1,36 @@
+#!/bin/sh
+# Brings the programs that some tests use and pip cannot install.  Never fails: a test whose program
+# is absent is skipped, and says so.
+set -u
+
+wanted=""
+command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
+command -v chromium >/dev/null || wanted="$wanted chromium"
+[ -n "$(ls -d /usr/share/fonts/opentype/noto/NotoSansCJK* /usr/share/fonts/truetype/wqy/* 2>/dev/null)" ] ||
+  wanted="$wanted fonts-noto-cjk"
+[ -n "$wanted" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "No apt-get here; tests that need these are skipped:$wanted"
+  exit 0
+fi
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+  if ! sudo -n true 2>/dev/null; then
+    echo "Neither root nor sudo without a password; tests that need these are skipped:$wanted"
+    exit 0
+  fi
+  as_root="sudo -n"
+fi
+echo "Installing$wanted"
+log=$(mktemp)
+apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"
+# One by one, so that one absent package does not keep the others away.
+# shellcheck disable=SC2086  # words are meant
+$apt update >"$log" 2>&1
+for package in $wanted; do
+  # shellcheck disable=SC2086
+  $apt install -y --no-install-recommends "$package" >>"$log" 2>&1 ||
+    { tail -n 3 "$log"; echo "$package could not be installed; its tests are skipped"; }
+done
+rm -f "$log"
