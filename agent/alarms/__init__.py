@@ -1,0 +1,1 @@
+"""Alarms: pure state machines.  No loop, no file, no clock: time is an argument."""

@@ -1,0 +1,155 @@
+"""The alarms of one unit: readings, silence and buttons in, transitions out.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.alarms import gas, standing
+from agent.alarms.freshness import Freshness
+from agent.alarms.setpoints import SetPoint
+from agent.alarms.standing import Cause, Standing
+from agent.messages import Alarm, AlarmState, FixBody, Reading
+from drivers import Quality
+
+PANEL = "panel"
+"""The source of what a person pressed."""
+POSITION = "position"
+
+
+class Engine:
+    """`t` is UTC ms, `at` monotonic seconds; each call returns the transitions it caused."""
+
+    def __init__(
+        self, set_points: dict[str, SetPoint], silent_s: dict[str, float], at: float
+    ) -> None:
+        self._points = set_points
+        self._channels: dict[tuple[str, str], gas.Channel] = {}
+        self._standing: dict[str, Standing] = {}
+        self._fresh = Freshness(silent_s, at)
+        self.fix: FixBody | None = None
+        """The last position that was a fix."""
+
+    # -- what comes in ---------------------------------------------------------------------
+
+    def reading(self, reading: Reading, at: float, t: int, now: float) -> list[Alarm]:
+        """`at`: when its frame began; `now`: this moment, for the delay."""
+        if reading.fix is not None and reading.fix.mode >= 2:
+            self.fix = reading.fix
+        news = [
+            change
+            for source, quantity in self._fresh.heard(reading.source, reading.quantity, at)
+            for change in self._set(self._silence(source, quantity, t), holds=False)
+        ]
+        if reading.quantity != POSITION:
+            news += self._measure(reading, t, (now - at) * 1000)
+        return news
+
+    def tick(self, at: float, t: int) -> list[Alarm]:
+        """Time has passed: who is silent now?"""
+        return [
+            change
+            for source, quantity, _ in list(self._fresh.newly_silent(at))
+            for change in self._set(self._silence(source, quantity, t), holds=True)
+        ]
+
+    def next_tick(self) -> float | None:
+        """Monotonic seconds at which `tick` has something to say; None: at no time."""
+        return self._fresh.next_due()
+
+    def sos(self, t: int) -> list[Alarm]:
+        """The button was held.  It has no end of its own: a person must confirm it."""
+        cause = Cause(source=PANEL, quantity="sos", code="sos", t=t, fix=self.fix)
+        known = self._standing.get(cause.alarm)
+        if known is not None and known.message.state is AlarmState.ACKNOWLEDGED:
+            # A new call for help is a new alarm, whoever has seen the last one.
+            del self._standing[cause.alarm]
+        news = self._set(cause, holds=True)
+        return news
+
+    def acknowledge(self, alarm: str, by: str) -> list[Alarm]:
+        """LookupError where no such alarm stands.  An acknowledged SOS is answered, so it ends."""
+        known = self._standing.get(alarm)
+        if known is None:
+            raise LookupError(f"no alarm {alarm!r} stands")
+        changed = standing.acknowledge(known, by)
+        return self._keep(alarm, changed)
+
+    def end_sos(self, by: str, t: int) -> list[Alarm]:
+        """A person has confirmed the call for help; LookupError where none stands."""
+        cause = Cause(source=PANEL, quantity="sos", code="sos", t=t, fix=self.fix)
+        return self.acknowledge(cause.alarm, by) + self._set(cause, holds=False)
+
+    # -- what stands -----------------------------------------------------------------------
+
+    def active(self) -> tuple[Alarm, ...]:
+        """Everything that is not normal, the most urgent first."""
+        alarms = (
+            msgspec.structs.replace(known.message, change="stands", delay_ms=None)
+            for known in self._standing.values()
+        )
+        return tuple(sorted(alarms, key=lambda alarm: (alarm.rank, alarm.since or 0)))
+
+    def save(self) -> list[Standing]:
+        """What must survive a restart."""
+        return list(self._standing.values())
+
+    def restore(self, saved: list[Standing], at: float) -> None:
+        """What stood before a restart stands again, until samples say otherwise."""
+        for known in saved:
+            message = known.message
+            self._standing[message.alarm] = known
+            if message.code == "silent":
+                self._fresh.restore(message.source, message.quantity, at)
+            elif known.present and message.source != PANEL:
+                key = (message.source, message.quantity)
+                channel = self._channels.get(key, gas.Channel())
+                self._channels[key] = gas.Channel(holding=channel.holding | {message.code})
+
+    # -- within ----------------------------------------------------------------------------
+
+    def _measure(self, reading: Reading, t: int, delay_ms: float) -> list[Alarm]:
+        key = (reading.source, reading.quantity)
+        point = self._points.get(reading.quantity)
+        if point is not None and point.unit != reading.unit:
+            point = None
+        before = self._channels.get(key, gas.Channel())
+        after = gas.step(before, point, reading.value, Quality(reading.quality))
+        self._channels[key] = after
+        news: list[Alarm] = []
+        for code in sorted(before.holding ^ after.holding):
+            cause = Cause(
+                source=reading.source, quantity=reading.quantity, code=code, t=t,
+                limit=getattr(point, code, None), limit_basis=point.basis if point else "",
+                reading=reading, fix=self.fix, delay_ms=round(delay_ms, 3),
+            )  # fmt: skip
+            news += self._set(cause, holds=code in after.holding)
+        return news
+
+    def _silence(self, source: str, quantity: str, t: int) -> Cause:
+        return Cause(source=source, quantity=quantity, code="silent", t=t, fix=self.fix)
+
+    def _set(self, cause: Cause, *, holds: bool) -> list[Alarm]:
+        known = self._standing.get(cause.alarm)
+        if known is None:
+            return self._keep(cause.alarm, standing.raise_(cause)) if holds else []
+        changed = standing.again(known, cause) if holds else standing.gone(known, cause)
+        return self._keep(cause.alarm, changed)
+
+    def _keep(self, alarm: str, changed: Standing | None) -> list[Alarm]:
+        if changed is None:
+            return []
+        if changed.message.state is AlarmState.NORMAL:
+            self._standing.pop(alarm, None)
+        else:
+            self._standing[alarm] = changed
+        return [changed.message]
+
+
+def worst(alarms: tuple[Alarm, ...]) -> Alarm | None:
+    """The one to announce: unacknowledged before acknowledged, then by rank."""
+    order: Iterator[Alarm] = iter(
+        sorted(alarms, key=lambda a: (a.state is AlarmState.ACKNOWLEDGED, a.rank, a.since or 0))
+    )
+    return next(order, None)

@@ -1,0 +1,64 @@
+"""Set points against samples: which codes hold for one quantity of one source.  Pure.
+
+HIGH and over-range hold at one valid sample; LOW needs two in a row (FIELD.md 4.5), so that one
+odd sample does not cry wolf.  A code ends only behind its hysteresis.  Warm-up neither raises nor
+ends anything.  A fault ends no gas alarm: what cannot be measured has not gone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.alarms.setpoints import SetPoint
+from drivers import Quality
+
+CONFIRM_LOW = 2
+"""Samples in a row for the first alarm."""
+
+_TRUSTED = (Quality.GOOD, Quality.CAL_DUE, Quality.SIMULATED)
+_BY_QUALITY = {
+    Quality.FAULT: "fault", Quality.OVER_RANGE: "over_range", Quality.UNDER_RANGE: "under_range",
+}  # fmt: skip
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of one quantity of one source."""
+
+    holding: frozenset[str] = frozenset()
+    """The codes whose condition holds."""
+    counts: dict[str, int] = {}
+    """Samples in a row beyond a set point that is not confirmed yet."""
+
+
+def step(
+    channel: Channel, point: SetPoint | None, value: float | None, quality: Quality
+) -> Channel:
+    """The channel after one sample.  `point` is in the sample's unit (None: no limit)."""
+    if quality is Quality.WARMUP:
+        return channel
+    if quality is Quality.FAULT or (quality in _TRUSTED and value is None):
+        return _with_state(channel, "fault")
+    if quality in _BY_QUALITY:
+        return _with_state(channel, _BY_QUALITY[quality])
+    if quality not in _TRUSTED or value is None:
+        return channel
+    holding: set[str] = set()
+    counts: dict[str, int] = {}
+    for code, limit, rising in point.rules() if point is not None else ():
+        distance = value - limit if rising else limit - value
+        if code in channel.holding:
+            if distance > -point.band(limit):  # type: ignore[union-attr]
+                holding.add(code)
+        elif distance >= 0:
+            count = channel.counts.get(code, 0) + 1
+            if count >= (CONFIRM_LOW if code in ("low", "deficient") else 1):
+                holding.add(code)
+            else:
+                counts[code] = count
+    return Channel(holding=frozenset(holding), counts=counts)
+
+
+def _with_state(channel: Channel, code: str) -> Channel:
+    # The gas codes stay as they were; of the instrument's own states only the present one holds.
+    others = channel.holding - {"fault", "over_range", "under_range"}
+    return Channel(holding=others | {code}, counts={})

@@ -1,0 +1,67 @@
+"""Set points: at which value an alarm is raised, and where that number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+HYSTERESIS_SHARE = 0.1
+"""Of the set point, where none is given (FIELD.md 4.5)."""
+
+
+class SetPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one quantity, in `unit`."""
+
+    quantity: str
+    unit: str
+    low: float | None = None
+    """First alarm, rising."""
+    high: float | None = None
+    """Second alarm, rising."""
+    deficient: float | None = None
+    """First alarm, falling (oxygen)."""
+    critical: float | None = None
+    """Second alarm, falling."""
+    hysteresis: float | None = None
+    """How far back behind a set point is normal again, in `unit`."""
+    basis: str = ""
+    """Standard, edition and clause, or whose practice it is."""
+    sure: bool = False
+    """True only where a person has checked the number against the printed source."""
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            yield "low", f"expected at most high ({self.high:g}), read {self.low:g}"
+        if (
+            self.deficient is not None
+            and self.critical is not None
+            and self.deficient < self.critical
+        ):
+            yield (
+                "deficient",
+                f"expected at least critical ({self.critical:g}), read {self.deficient:g}",
+            )
+        if self.hysteresis is not None and self.hysteresis < 0:
+            yield "hysteresis", f"expected 0 or more, read {self.hysteresis:g}"
+        if (self.low, self.high, self.deficient, self.critical) == (None, None, None, None):
+            yield (
+                "quantity",
+                f"{self.quantity!r} has no limit: give low, high, deficient or critical",
+            )
+
+    def band(self, point: float) -> float:
+        """The hysteresis that holds at `point`, in `unit`."""
+        return self.hysteresis if self.hysteresis is not None else HYSTERESIS_SHARE * abs(point)
+
+    def rules(self) -> Iterator[tuple[str, float, bool]]:
+        """(code, set point, rising) of each limit that is given."""
+        for code, rising in (
+            ("high", True),
+            ("low", True),
+            ("critical", False),
+            ("deficient", False),
+        ):
+            point = getattr(self, code)
+            if point is not None:
+                yield code, point, rising

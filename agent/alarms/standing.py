@@ -1,0 +1,101 @@
+"""One alarm's life, in ISA-18.2's states.  Pure functions of (standing, condition, time).
+
+An alarm whose rule latches stays until a person has acknowledged it *and* its cause is gone;
+another goes by itself with its cause.  Acknowledging never removes an alarm whose cause stands.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.messages import Alarm, AlarmState, FixBody, Reading
+
+RANK_HIGHEST = 1
+RANKS = {
+    "high": 1, "critical": 1, "over_range": 1, "sos": 2, "low": 3, "deficient": 1,
+    "under_range": 4, "fault": 4, "silent": 4,
+}  # fmt: skip
+"""Priority by code, 1 the most urgent: high and over-range, SOS, low, fault (FIELD.md 4.5).  Too
+little oxygen is ranked with the high alarms: the wearer may have minutes."""
+
+LATCHING = frozenset({"high", "critical", "over_range", "sos"})
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an alarm's condition holds or has gone."""
+
+    source: str
+    quantity: str
+    code: str
+    t: int
+    """UTC ms."""
+    limit: float | None = None
+    limit_basis: str = ""
+    reading: Reading | None = None
+    fix: FixBody | None = None
+    delay_ms: float | None = None
+
+    @property
+    def alarm(self) -> str:
+        return f"{self.source}/{self.quantity}/{self.code}"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that is not normal."""
+
+    message: Alarm
+    """Its last transition."""
+    present: bool
+    """Whether its cause holds."""
+
+
+def raise_(cause: Cause) -> Standing:
+    """From normal to unacknowledged."""
+    message = Alarm(
+        alarm=cause.alarm, code=cause.code, rank=RANKS[cause.code], change="raised",
+        state=AlarmState.UNACKNOWLEDGED, source=cause.source, quantity=cause.quantity,
+        limit=cause.limit, limit_basis=cause.limit_basis, reading=cause.reading, fix=cause.fix,
+        delay_ms=cause.delay_ms, since=cause.t,
+    )  # fmt: skip
+    return Standing(message=message, present=True)
+
+
+def again(standing: Standing, cause: Cause) -> Standing | None:
+    """The cause holds: news only where it had gone (it sounds again)."""
+    if standing.present:
+        return None
+    message = msgspec.structs.replace(
+        standing.message, change="raised", state=AlarmState.UNACKNOWLEDGED, reading=cause.reading,
+        fix=cause.fix, delay_ms=cause.delay_ms, by="",
+    )  # fmt: skip
+    return Standing(message=message, present=True)
+
+
+def gone(standing: Standing, cause: Cause) -> Standing | None:
+    """The cause has gone: returned (and standing still), or cleared; None where nothing changes."""
+    if not standing.present:
+        return None
+    latches = standing.message.code in LATCHING
+    acknowledged = standing.message.state is AlarmState.ACKNOWLEDGED
+    cleared = acknowledged or not latches
+    message = msgspec.structs.replace(
+        standing.message,
+        change="cleared" if cleared else "returned",
+        state=AlarmState.NORMAL if cleared else AlarmState.RETURNED_UNACKNOWLEDGED,
+        reading=cause.reading, delay_ms=cause.delay_ms, fix=cause.fix,
+    )  # fmt: skip
+    return Standing(message=message, present=False)
+
+
+def acknowledge(standing: Standing, by: str) -> Standing | None:
+    """A person has seen it; None where it was acknowledged before."""
+    state = standing.message.state
+    if state is AlarmState.ACKNOWLEDGED:
+        return None
+    message = msgspec.structs.replace(
+        standing.message,
+        change="acknowledged" if standing.present else "cleared",
+        state=AlarmState.ACKNOWLEDGED if standing.present else AlarmState.NORMAL,
+        by=by, delay_ms=None,
+    )  # fmt: skip
+    return Standing(message=message, present=standing.present)
