@@ -1,0 +1,427 @@
+"""Winsen's family of gas modules with nine-byte frames (ZE03 ... ZE16, MH-Z19, MH-440D, ZH03).
+
+Every frame is `FF`, seven bytes, and (-sum) mod 256 of those seven.  Two layouts carry values:
+
+* upload, sent by itself once a second: `FF gas unit decimals value*2 full_scale*2 cs`;
+* reply to the question `FF 01 86 00 00 00 00 00 79`, which some ZE03 also upload by themselves:
+  `FF 86` and a layout that depends on the module.
+
+The only bytes ever written are that question, and in active mode none at all: on this wire 87, 88,
+79 and 99 calibrate or re-range the sensor, and 78 switches a mode for which two dialects exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers.checksum import negated_sum8
+
+log = logging.getLogger(__name__)
+
+INSTRUMENT = Instrument(
+    title="Winsen nine-byte gas modules: ZE03, ZE07, ZE08, ZE12, ZE15, ZE16, MH-Z, MH-44xD, ZH03",
+    evidence="from datasheet",
+    baudrate=9600,
+)
+
+FRAME_LENGTH = 9
+QUESTION = bytes.fromhex("FF 01 86 00 00 00 00 00 79")
+REPLY = 0x86
+
+GASES: dict[int, tuple[str, float]] = {
+    0x02: ("nh3", 1.0),
+    0x03: ("h2s", 1.0),
+    0x04: ("co", 1.0),
+    0x05: ("o2", 0.1),
+    0x06: ("h2", 1.0),
+    0x08: ("c2h4", 0.1),
+    0x17: ("ch2o", 0.1),
+    0x2A: ("o3", 0.1),
+    0x2B: ("so2", 0.1),
+    0x2C: ("no2", 0.1),
+    0x2E: ("hcl", 0.1),
+    0x2F: ("hcn", 0.1),
+    0x31: ("cl2", 0.1),
+    0x33: ("hf", 0.1),
+    0x34: ("eto", 0.1),
+    0x45: ("ph3", 0.1),
+}
+"""Byte 1 of an upload: the gas, and what one count of its ZE03's reply is worth (ppm; O2 %)."""
+
+_UNIT_TO_PPM = {0x03: 1.0, 0x04: 0.001}
+_UNIT_MAX = 0x0F
+_DECIMALS_MAX = 3
+_TEMPERATURE_OFFSET = 40
+_GAP_S = 0.05
+"""At least so long between two questions."""
+
+
+class Module(msgspec.Struct, frozen=True, kw_only=True):
+    """How one module speaks."""
+
+    uploads: bool = True
+    gas: str | None = None
+    """The only gas that it is made for; None where the configuration must say."""
+    resolution: float | None = None
+    """Of one count of a reply, in `unit`; None: by the gas."""
+    unit: str = "ppm"
+    value_at: int = 2
+    """Where a reply has its value: byte 2, or 6 (ppb, with ug/m3 in bytes 2 and 3)."""
+    mask: int = 0xFFFF
+    """The bits of a reply's value."""
+    fault_bit: bool = False
+    """Bit 7 of the value's high byte means: the cell is broken."""
+    temperature: bool = False
+    """Byte 4 of a reply is degrees Celsius plus 40."""
+    warmup_s: float = 0.0
+    warmup_counts: frozenset[int] = frozenset()
+    """What a reply shows while it warms up and measures nothing yet."""
+
+
+_CO2 = Module(
+    uploads=False,
+    gas="co2",
+    resolution=1.0,
+    temperature=True,
+    warmup_s=180.0,
+    warmup_counts=frozenset((0, 400, 410)),
+)
+_METHANE = Module(uploads=False, gas="ch4", resolution=1.0, unit="%LEL", temperature=True)
+
+MODULES: dict[str, Module] = {
+    "ze03": Module(),
+    "ze07": Module(gas="co", resolution=0.1),
+    "ze08": Module(gas="ch2o", resolution=0.001, value_at=6),
+    "ze12": Module(resolution=0.001, value_at=6),
+    "ze15": Module(gas="co", resolution=0.1, mask=0x1FFF, fault_bit=True),
+    # Its fault bit is not in the datasheet; without it the value would be 32768 ppm and more.
+    "ze16": Module(gas="co", resolution=1.0, mask=0x7FFF, fault_bit=True),
+    "mhz14": _CO2,
+    "mhz16": _CO2,
+    "mhz19": _CO2,
+    "mh410d": _CO2,
+    "mh440d": _METHANE,
+    "mh441d": _METHANE,
+    "zh03": Module(uploads=False, gas="pm2_5", resolution=1.0, unit="ug/m3"),
+}
+_PARTICLES = ((2, "pm2_5"), (4, "pm10"), (6, "pm1"))
+
+
+class Config(DriverConfig, frozen=True, kw_only=True):
+    """Keys of a `[[source]]` with `driver = "winsen"`."""
+
+    module: str = "ze03"
+    """Printed on the module; `MH-Z19`, `mh_z19` and `mhz19` are the same."""
+    gas: str | None = None
+    """What it measures; needed where the module is made for many gases (ze03, ze12)."""
+    mode: Literal["active", "query"] | None = None
+    """`active`: listen only; `query`: ask each `period_s`.  Default: active where it uploads."""
+    resolution: float | None = None
+    """What one count of a reply is worth; an upload names its own decimals, which win."""
+    unit: Literal["ppm", "/100", "%LEL"] | None = None
+    """Unit of a reply of the mh440d and mh441d, which exist in %LEL (default) and % of volume."""
+    full_scale: float | None = None
+    """Upper end of the range, in the unit of the value, where the frame does not give it."""
+    period_s: float = 1.0
+    timeout_s: float = 0.5
+    """How long a reply may take."""
+    warmup_s: float | None = None
+    """Readings in the first seconds after the line was opened are of quality `warmup`.  Default 0,
+    as an agent that starts again must not be deaf; 180 for MH-Z, where only the figures that it
+    shows while warming up (0, 400, 410) are meant."""
+
+    def __post_init__(self) -> None:
+        module = self.spec()
+        for key in ("resolution", "full_scale", "period_s", "timeout_s"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise ValueError(f"{key}: expected more than 0, read {value:g}")
+        if self.warmup_s is not None and self.warmup_s < 0:
+            raise ValueError(f"warmup_s: expected 0 or more, read {self.warmup_s:g}")
+        if self.mode == "active" and not module.uploads:
+            raise ValueError(
+                f'mode: expected "query", read "active": a {self.module} does not speak by itself'
+                " in nine-byte frames"
+            )
+        if self.unit is not None and module is not _METHANE:
+            raise ValueError(f"unit: only a mh440d or mh441d has a choice, not a {self.module}")
+        self._check_gas(module)
+
+    def _check_gas(self, module: Module) -> None:
+        known = sorted({gas for gas, _ in GASES.values()})
+        if module.gas is None and self.gas is None:
+            raise ValueError(f"gas: missing; a {self.module} is made for one of {', '.join(known)}")
+        if self.gas is None or self.gas == module.gas:
+            return
+        # ZE07 exists for carbon monoxide and for hydrogen.
+        if module.gas is not None and (self.module.lower(), self.gas) != ("ze07", "h2"):
+            raise ValueError(f'gas: expected "{module.gas}" for a {self.module}, read "{self.gas}"')
+        if self.gas not in known:
+            raise ValueError(f'gas: expected one of {", ".join(known)}, read "{self.gas}"')
+
+    def spec(self) -> Module:
+        """The module's row in MODULES.  ValueError: there is none."""
+        name = self.module.lower().replace("-", "").replace("_", "")
+        if name not in MODULES:
+            near = difflib.get_close_matches(name, MODULES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(
+                f'module: expected one of {", ".join(MODULES)}, read "{self.module}"{hint}'
+            )
+        return MODULES[name]
+
+    @property
+    def asks(self) -> bool:
+        """True in query mode."""
+        return self.mode == "query" or not self.spec().uploads
+
+
+def is_frame(data: bytes | bytearray) -> bool:
+    """Whether these nine bytes are a frame that carries a value.
+
+    Beside the checksum, a value's high byte must not be FF.  No module counts so far, and in a
+    stream of equal frames the checksum holds at every `FF` inside a frame too: read from there, the
+    header of the next frame would be the high byte.
+    """
+    if data[0] != 0xFF or data[8] != negated_sum8(bytes(data[1:8])):
+        return False
+    if data[1] == REPLY:
+        return data[2] != 0xFF and data[6] != 0xFF
+    return (
+        data[1] in GASES
+        and data[2] <= _UNIT_MAX
+        and data[3] <= _DECIMALS_MAX
+        and data[4] != 0xFF
+        and data[6] != 0xFF
+    )
+
+
+class Decoder:
+    """Bytes in, samples out.  After a loss, and at the start, nothing is believed before two frames
+    have followed each other; both are then given."""
+
+    def __init__(self, config: Config, counters: Counters | None = None) -> None:
+        self.counters = counters if counters is not None else Counters()
+        self._config = config
+        self._module = config.spec()
+        self._gas = config.gas or self._module.gas or ""
+        self._default_unit = config.unit or ("/100" if self._gas == "o2" else self._module.unit)
+        self._waiting = bytearray()
+        self._times: list[float] = []
+        self._in_step = False
+        self._first_at: float | None = None
+        self._hold_s = 3.0 * max(config.period_s, 1.0)
+        self._complained: set[str] = set()
+
+    @property
+    def holds_frame(self) -> bool:
+        """True where a frame waits for a second one to confirm it."""
+        return len(self._waiting) >= FRAME_LENGTH and is_frame(self._waiting[-FRAME_LENGTH:])
+
+    def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
+        """Samples of the frames that `data` completes; `at`: monotonic seconds."""
+        self.counters.bytes_read += len(data)
+        if self._times and at - self._times[0] > self._hold_s:
+            self._drop(len(self._waiting))
+        self._waiting += data
+        self._times += [at] * len(data)
+        if self._config.asks:
+            self._remove_echo()
+        samples: list[Sample | Fix] = []
+        start = 0
+        while len(self._waiting) - start >= (needed := self._needed()):
+            stop = start + needed
+            frames = [
+                bytes(self._waiting[i : i + FRAME_LENGTH]) for i in range(start, stop, FRAME_LENGTH)
+            ]
+            self._in_step = all(map(is_frame, frames))
+            if self._in_step:
+                for i, frame in zip(range(start, stop, FRAME_LENGTH), frames, strict=True):
+                    samples += self.read_frame(frame, self._times[i])
+                start = stop
+            else:
+                self._count_bad(frames[0])
+                start += 1
+        self._forget(start)
+        return samples
+
+    def expect_reply(self) -> None:
+        """A question is about to be sent: what has not become a frame by now never will."""
+        self._drop(len(self._waiting) - (FRAME_LENGTH if self.holds_frame else 0))
+
+    def read_frame(self, frame: bytes, at: float) -> list[Sample]:
+        """Samples of one frame, for which `is_frame` holds."""
+        self.counters.frames += 1
+        if self._first_at is None:
+            self._first_at = at
+        if frame[1] != REPLY:
+            return [self._upload(frame, at)]
+        if self._gas == "pm2_5":
+            return [self._sample(frame, at, _word(frame, i), name) for i, name in _PARTICLES]
+        samples = [self._reply(frame, at)]
+        if self._module.temperature and frame[4]:
+            samples.append(self._temperature(frame, at, samples[0].quality))
+        return samples
+
+    def _needed(self) -> int:
+        return FRAME_LENGTH if self._in_step else 2 * FRAME_LENGTH
+
+    def _count_bad(self, frame: bytes) -> None:
+        self.counters.bytes_dropped += 1
+        header = frame[0] == 0xFF and (frame[1] == REPLY or frame[1] in GASES)
+        if header and frame[8] != negated_sum8(frame[1:8]):
+            self.counters.bad_checksums += 1
+
+    def _remove_echo(self) -> None:
+        # A two-wire adapter hears its own question.
+        while (start := self._waiting.find(QUESTION)) >= 0:
+            del self._waiting[start : start + FRAME_LENGTH]
+            del self._times[start : start + FRAME_LENGTH]
+
+    def _drop(self, count: int) -> None:
+        if count > 0:
+            self.counters.bytes_dropped += count
+            self._in_step = False
+            self._forget(count)
+
+    def _forget(self, count: int) -> None:
+        del self._waiting[:count]
+        del self._times[:count]
+
+    def _upload(self, frame: bytes, at: float) -> Sample:
+        name, _ = GASES[frame[1]]
+        if name != self._gas:
+            return self._fault(frame, at, f"it is a {name} module, configured is {self._gas}")
+        if self._module.fault_bit and frame[4] & 0x80:
+            return self._fault(frame, at, "it reports a broken cell")
+        # Per cent of volume has no code that we have seen on paper, and O2 no other unit.
+        factor = 1.0 if name == "o2" else _UNIT_TO_PPM.get(frame[2])
+        if factor is None:
+            return self._fault(frame, at, f"unit code {frame[2]:02X} is not known")
+        scale = 10 ** frame[3]
+        value = round(_word(frame, 4) / scale * factor, 9)
+        return self._sample(frame, at, value, name, round(_word(frame, 6) / scale * factor, 9))
+
+    def _reply(self, frame: bytes, at: float) -> Sample:
+        counts = _word(frame, self._module.value_at)
+        if self._module.fault_bit and counts & 0x8000:
+            return self._fault(frame, at, "it reports a broken cell")
+        counts &= self._module.mask
+        if self._module.warmup_counts:
+            warming = self._warming(at) and counts in self._module.warmup_counts
+            if warming or not any(frame[2:8]):
+                quality = Quality.WARMUP if warming else Quality.FAULT
+                return self._empty(frame, at, quality)
+        return self._sample(frame, at, round(counts * self._resolution(), 9), self._gas)
+
+    def _resolution(self) -> float:
+        if self._config.resolution is not None:
+            return self._config.resolution
+        if self._module.resolution is not None:
+            return self._module.resolution
+        return next(resolution for gas, resolution in GASES.values() if gas == self._gas)
+
+    def _temperature(self, frame: bytes, at: float, of_gas: Quality) -> Sample:
+        return Sample(
+            quantity="temperature",
+            value=float(frame[4] - _TEMPERATURE_OFFSET),
+            unit="Cel",
+            quality=of_gas if of_gas in (Quality.WARMUP, Quality.FAULT) else Quality.GOOD,
+            at=at,
+            raw=frame.hex(),
+        )
+
+    def _sample(
+        self, frame: bytes, at: float, value: float, quantity: str, full_scale: float = 0.0
+    ) -> Sample:
+        limit = full_scale or self._config.full_scale
+        quality = Quality.GOOD
+        if not self._module.warmup_counts and self._warming(at):
+            quality = Quality.WARMUP
+        elif limit is not None and value >= limit:
+            quality = Quality.OVER_RANGE
+        return Sample(
+            quantity=quantity,
+            value=float(value),
+            unit=self._default_unit,
+            quality=quality,
+            at=at,
+            raw=frame.hex(),
+            full_scale=limit,
+        )
+
+    def _fault(self, frame: bytes, at: float, why: str) -> Sample:
+        if why not in self._complained:
+            self._complained.add(why)
+            log.warning("winsen %s (%s): %s: frame %s", self._config.module, self._gas, why,
+                        frame.hex(" ").upper())  # fmt: skip
+        return self._empty(frame, at, Quality.FAULT)
+
+    def _empty(self, frame: bytes, at: float, quality: Quality) -> Sample:
+        return Sample(
+            quantity=self._gas,
+            value=None,
+            unit=self._default_unit,
+            quality=quality,
+            at=at,
+            raw=frame.hex(),
+            full_scale=self._config.full_scale,
+        )
+
+    def _warming(self, at: float) -> bool:
+        warmup_s = self._config.warmup_s
+        if warmup_s is None:
+            warmup_s = self._module.warmup_s
+        return self._first_at is not None and at - self._first_at < warmup_s
+
+
+def _word(frame: bytes, at: int) -> int:
+    return frame[at] << 8 | frame[at + 1]
+
+
+class Driver:
+    """One module on one line."""
+
+    def __init__(self, config: Config, now: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.counters = Counters()
+        self._now = now
+
+    async def run(self, port: Port, emit: Emit) -> None:
+        """Until cancelled.  OSError: the device is lost."""
+        decoder = Decoder(self.config, self.counters)
+        while True:
+            if self.config.asks:
+                await self._ask(port, emit, decoder)
+            else:
+                await self._receive(port, emit, decoder)
+
+    async def _ask(self, port: Port, emit: Emit, decoder: Decoder) -> None:
+        """One question, its reply, and the wait until the next is due."""
+        due = self._now() + self.config.period_s
+        self.counters.bytes_dropped += port.discard_input()
+        decoder.expect_reply()
+        await port.write(QUESTION)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_s):
+                while not await self._receive(port, emit, decoder) and not decoder.holds_frame:
+                    pass
+        if decoder.holds_frame:
+            due = 0.0
+        await asyncio.sleep(max(_GAP_S, due - self._now()))
+
+    async def _receive(self, port: Port, emit: Emit, decoder: Decoder) -> bool:
+        data = await port.read()
+        samples = decoder.feed(data, self._now())
+        for sample in samples:
+            emit(sample)
+        return bool(samples)
