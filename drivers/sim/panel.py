@@ -15,6 +15,7 @@ from drivers.sim.line import Line
 
 _EDGES_KEPT = 4096
 _LINE_MAX = 64
+_HOLD_MAX_S = 3600.0
 _PIN_MAX = 53
 """Highest GPIO of the boards that the panel is built for (BCM numbering)."""
 
@@ -26,6 +27,14 @@ class Edge(NamedTuple):
     level: int
     at: float
     """`time.monotonic()` seconds."""
+
+
+def check_press(pin: int, hold_s: float) -> None:
+    """ValueError: a pin that no board has, or a time that nobody presses for."""
+    if not 0 <= pin <= _PIN_MAX:
+        raise ValueError(f"pin is {pin}, expected 0 to {_PIN_MAX}")
+    if not 0 <= hold_s <= _HOLD_MAX_S:
+        raise ValueError(f"hold_s is {hold_s}, expected 0 to {_HOLD_MAX_S}")
 
 
 class Twin:
@@ -43,8 +52,7 @@ class Twin:
 
     async def press(self, pin: int, hold_s: float = 0.1) -> None:
         """Pull `pin` low for `hold_s` seconds; a cancelled press lets go as well."""
-        if not 0 <= pin <= _PIN_MAX:
-            raise ValueError(f"pin is {pin}, expected 0 to {_PIN_MAX}")
+        check_press(pin, hold_s)
         await self._line.write(b"%d=0\n" % pin)
         try:
             await asyncio.sleep(hold_s)
