@@ -1,0 +1,204 @@
+"""The durable queue: numbers, appends, what each center has acknowledged, retention.
+
+One record, one number: (epoch, seq).  An epoch is new at each start, and its name is greater than
+any stored one's, so a clock set back or a lost database repeats none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent.clock import UnitClock, boottime_ms
+from agent.messages import Class, Envelope, EpochStatus, epoch_order, join_record
+from agent.ranges import Ranges
+from agent.store import Epoch, Row, Store
+
+STALL_S = 0.02
+"""A record that the disk has not taken by then goes out from memory."""
+
+LATE_MS = 5000
+URGENT = frozenset({Class.ALARMS, Class.ACK})
+NEWEST_MAX = 1000
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Outbox:
+    """Made once per run, on the loop."""
+
+    def __init__(self, store: Store, clock: UnitClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.epoch: Epoch = store.begin_epoch(_new_name(store, clock), clock.boot)
+        self.newest: dict[str, Row] = {}
+        """The last reading of each (source, quantity): the state that a center wants first."""
+        self.listeners: list[Callable[[Row], None]] = []
+        """Each is told of a record once it is committed (or the disk stalls), in order."""
+        self._seq = 0
+        self._prev: dict[str, int] = {}
+        self._waiting: dict[int, Row] = {}
+        """Appended and not handed to the listeners yet."""
+        self._stall: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def append(self, klass: Class, body: Any, *, newest: str = "", ack_of: str = "") -> Row:
+        """Number a record and hand it to the disk.  `body`: a message, encoded here, once."""
+        self._seq += 1
+        row = Row(
+            epoch=self.epoch.id, seq=self._seq, klass=klass.value, prev=self._prev.get(klass, 0),
+            t=self.clock.now_ms(), clock=self.clock.source.value, mono=boottime_ms(),
+            body=_encode(body),
+        )  # fmt: skip
+        self._prev[klass] = self._seq
+        if newest and (newest in self.newest or len(self.newest) < NEWEST_MAX):
+            self.newest[newest] = row
+        self._waiting[row.seq] = row
+        if self._stall is None:
+            self._stall = self._loop.call_later(STALL_S, self._stalled)
+        self.store.append(row, urgent=klass in URGENT, done=self._committed, ack_of=ack_of)
+        return row
+
+    def _committed(self, row: Row) -> None:
+        self.epoch.last = max(self.epoch.last, row.seq)
+        if self._waiting.pop(row.seq, None) is not None:
+            self._hand_over(row)
+        if not self._waiting and self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _stalled(self) -> None:
+        self._stall = None
+        waiting, self._waiting = self._waiting, {}
+        for row in waiting.values():
+            self._hand_over(row)
+
+    def _hand_over(self, row: Row) -> None:
+        for listener in self.listeners:
+            listener(row)
+
+    def encode(self, row: Row, *, late: bool) -> bytes:
+        """The record as it goes out, with its time put right where that is possible now."""
+        boot = self.store.epochs[row.epoch].boot
+        t, clock = self.clock.restamp(row.t, row.clock, row.mono, boot)
+        late = late or self.clock.now_ms() - t > LATE_MS
+        envelope = Envelope(seq=row.seq, prev=row.prev, t=t, clock=clock, late=late)
+        return join_record(envelope, row.body)
+
+    def epoch_id(self, name: str) -> int | None:
+        """The store's id of an epoch's name; None where it is not held."""
+        return next((e.id for e in self.store.epochs.values() if e.name == name), None)
+
+    def epochs(self) -> tuple[EpochStatus, ...]:
+        """Each held epoch with its last committed number, for the birth."""
+        return tuple(
+            EpochStatus(epoch=epoch.name, last=epoch.last) for epoch in self.store.epochs.values()
+        )
+
+    @property
+    def made(self) -> int:
+        """Numbers given in this epoch."""
+        return self._seq
+
+
+def _new_name(store: Store, clock: UnitClock) -> str:
+    stored = [epoch.name for epoch in store.epochs.values()]
+    stored.append(store.kept.get("last_epoch", b"").decode())
+    last = 0
+    for name in stored:
+        with contextlib.suppress(ValueError):
+            last = max(last, epoch_order(name))
+    name = f"{max(last + 1, clock.now_ms())}-{secrets.token_hex(2)}"
+    store.keep("last_epoch", name.encode())
+    return name
+
+
+class Cursor:
+    """What one uplink's broker has acknowledged, and what is on its way to it."""
+
+    def __init__(self, store: Store, uplink: str) -> None:
+        self._store = store
+        self._uplink = uplink
+        self.settled: dict[int, Ranges] = {
+            number: ranges.copy() for number, ranges in store.marks.get(uplink, {}).items()
+        }
+        self._claimed: dict[int, Ranges] = {}
+        self._dirty: set[int] = set()
+        self.release_all()
+
+    def release_all(self) -> None:
+        """The connection is gone: what was on its way is unsettled again."""
+        self._claimed = {number: ranges.copy() for number, ranges in self.settled.items()}
+
+    def _of(self, table: dict[int, Ranges], epoch: int) -> Ranges:
+        return table.setdefault(epoch, Ranges())
+
+    def claim(self, epoch: int, seqs: list[int]) -> None:
+        claimed = self._of(self._claimed, epoch)
+        for seq in seqs:
+            claimed.add(seq, seq)
+
+    def is_claimed(self, epoch: int, seq: int) -> bool:
+        return seq in self._of(self._claimed, epoch)
+
+    def release(self, epoch: int, seqs: list[int]) -> None:
+        """Not delivered: back to the history lane."""
+        claimed = self._of(self._claimed, epoch)
+        for seq in seqs:
+            claimed.remove(seq, seq)
+
+    def settle(self, epoch: int, seqs: list[int]) -> None:
+        """The broker has acknowledged them."""
+        settled = self._of(self.settled, epoch)
+        for seq in seqs:
+            settled.add(seq, seq)
+        self._dirty.add(epoch)
+
+    def skip(self, epoch: int, first: int, last: int) -> None:
+        """Not to be sent (held no more, or void)."""
+        self._of(self.settled, epoch).add(first, last)
+        self._of(self._claimed, epoch).add(first, last)
+        self._dirty.add(epoch)
+
+    def again(self, epoch: int, first: int, last: int) -> int:
+        """To be sent again; how many of them are held."""
+        held = self._store.epochs[epoch]
+        first, last = max(first, held.first), min(last, held.last)
+        if first > last:
+            return 0
+        self._of(self.settled, epoch).remove(first, last)
+        self._of(self._claimed, epoch).remove(first, last)
+        self._dirty.add(epoch)
+        return last - first + 1
+
+    def unclaimed(self) -> list[tuple[int, int, int]]:
+        """(epoch, first, last) of what waits, oldest epoch and number first."""
+        waiting: list[tuple[int, int, int]] = []
+        for epoch in sorted(self._store.epochs):
+            held = self._store.epochs[epoch]
+            holes = self._of(self._claimed, epoch).holes(held.first, held.last)
+            waiting.extend((epoch, first, last) for first, last in holes)
+        return waiting
+
+    def pending(self) -> int:
+        """Committed records that this uplink's broker has not acknowledged."""
+        return sum(
+            last - first + 1
+            for epoch, held in self._store.epochs.items()
+            for first, last in self._of(self.settled, epoch).holes(held.first, held.last)
+        )
+
+    def save(self) -> None:
+        """Hand what changed to the store (each second, and at the end)."""
+        for epoch in self._dirty:
+            if epoch in self._store.epochs:
+                self._store.save_mark(self._uplink, epoch, self.settled[epoch])
+        self._dirty.clear()
+        for gone in [epoch for epoch in self.settled if epoch not in self._store.epochs]:
+            del self.settled[gone]
+            self._claimed.pop(gone, None)
