@@ -1,0 +1,313 @@
+"""The core's side of the media process: starts it, watches its heart, and never waits for it.
+
+Whatever the media process does (crash, hang, flood), the core's loop only ever writes to a socket
+buffer that it bounds and reads frames that it bounds.  A process that says nothing for
+`heartbeat_s` is killed; a dead one is started again with backoff and jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from agent.media import wire
+from agent.media.wire import CameraStats, MediaConfig, MediaError, MediaEvent, MediaStats
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("aiortc", "av", "cv2")
+MISSING = (
+    "video is disabled: {names} not installed; install the extra 'media' (pip install "
+    "'outpost[media]')"
+)
+START_S = 20.0
+"""A slow board may take this long to load the libraries before the first heartbeat."""
+HEALTHY_S = 30.0
+"""After this long the next restart is immediate again."""
+BACKOFF_S = (0.2, 10.0)
+MAX_UNSENT_BYTES = 512 * 1024
+MAX_WAITING = 32
+ANSWER_S = 8.0
+"""An offer expires 10 s after it was made; a later answer would be of no use."""
+
+
+class MediaHost:
+    """Supervises `python -m agent.media`.  All methods belong to the loop's thread.
+
+    `on_still(camera, time_ms, jpeg)`, `on_event(MediaEvent)` and `on_stats(MediaStats)` are called
+    in the loop's thread and must return at once.
+    """
+
+    def __init__(
+        self,
+        config: MediaConfig,
+        on_still: Callable[[str, int, bytes], None],
+        on_event: Callable[[MediaEvent], None],
+        on_stats: Callable[[MediaStats], None],
+        *,
+        heartbeat_s: float = 3.0,
+    ) -> None:
+        self.config = config
+        self.pid: int | None = None
+        self.stats = MediaStats()
+        self._on_still = on_still
+        self._on_event = on_event
+        self._on_stats = on_stats
+        self._heartbeat_s = heartbeat_s
+        self._writer: asyncio.StreamWriter | None = None
+        self._up = False
+        self._frames_before = 0
+        self._restarts = 0
+        self._overlay: wire.Overlay | None = None
+        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._sessions: set[str] = set()
+        self._leases: dict[str, tuple[wire.StartStills, float]] = {}
+        self._disabled = self._why_disabled()
+        self._show("disabled" if self._disabled else "idle", self._disabled)
+
+    def _why_disabled(self) -> str:
+        if not self.config.enabled:
+            return "video is disabled: [media] enabled = false"
+        missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+        return MISSING.format(names=", ".join(missing)) if missing else ""
+
+    # What the core asks for.
+
+    def overlay(self, overlay: wire.Overlay) -> None:
+        """Draw this from now on.  Dropped while the process is slow: only the last one counts."""
+        self._overlay = overlay
+        if self._writer is not None and not self._unsent():
+            self._send(overlay)
+
+    async def offer(self, session: str, camera: str, sdp: str) -> str:
+        """The answer's SDP.  MediaError: why there is none."""
+        name = self._camera(camera)
+        if session in self._waiting or session in self._sessions:
+            raise MediaError("refused", f"session {session!r} is already in use")
+        if len(sdp) > wire.MAX_SDP_CHARS:
+            raise MediaError(
+                "malformed",
+                f"the offer has {len(sdp)} characters, expected at most {wire.MAX_SDP_CHARS}",
+            )
+        if len(self._waiting) >= MAX_WAITING:
+            raise MediaError("unavailable", f"{MAX_WAITING} offers already wait for an answer")
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting[session] = answer
+        try:
+            self._must_send(wire.OfferRequest(session=session, camera=name, sdp=sdp))
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError as error:
+            self.close(session)
+            raise MediaError(
+                "unavailable", f"the media process gave no answer within {ANSWER_S:g} s"
+            ) from error
+        finally:
+            del self._waiting[session]
+
+    def close(self, session: str) -> None:
+        """End a viewer's session; an unknown one is not an error (it may have ended itself)."""
+        self._sessions.discard(session)
+        if self._writer is not None:
+            self._send(wire.CloseSession(session=session))
+
+    def stills(self, camera: str, period_s: float, lease_s: float) -> None:
+        """Call `on_still` each `period_s` until `lease_s` has passed.  MediaError."""
+        name = self._camera(camera)
+        for key, value, (low, high) in (
+            ("period_s", period_s, wire.STILL_PERIOD_S),
+            ("lease_s", lease_s, wire.STILL_LEASE_S),
+        ):
+            if not low <= value <= high:
+                raise MediaError(
+                    "malformed", f"{key} must be {low:g} to {high:g} s, but is {value:g}"
+                )
+        request = wire.StartStills(camera=name, period_s=period_s, lease_s=lease_s)
+        self._leases[name] = (request, time.monotonic() + lease_s)
+        if self._writer is not None:
+            self._send(request)
+
+    def stop_stills(self, camera: str) -> None:
+        """MediaError: no such camera."""
+        name = self._camera(camera)
+        self._leases.pop(name, None)
+        if self._writer is not None:
+            self._send(wire.StopStills(camera=name))
+
+    def _camera(self, name: str) -> str:
+        if self._disabled:
+            raise MediaError("unavailable", self._disabled)
+        names = [camera.name for camera in self.config.cameras]
+        if not names:
+            raise MediaError("not_found", "this unit has no camera")
+        if name and name not in names:
+            raise MediaError("not_found", f"no camera {name!r}; this unit has: {', '.join(names)}")
+        return name or names[0]
+
+    # Sending: bounded, never waiting.
+
+    def _unsent(self) -> int:
+        return self._writer.transport.get_write_buffer_size() if self._writer is not None else 0
+
+    def _send(self, message: wire.ToMedia) -> bool:
+        if self._writer is None or self._unsent() > MAX_UNSENT_BYTES:
+            return False
+        self._writer.write(wire.encode(message))
+        return True
+
+    def _must_send(self, message: wire.ToMedia) -> None:
+        if not self._up:
+            raise MediaError("unavailable", "the media process is starting; try again in a moment")
+        if not self._send(message):
+            raise MediaError("unavailable", "the media process does not keep up; try again")
+
+    # Supervision.
+
+    async def run(self) -> None:
+        """Until cancelled.  Whatever happens to the process is an event, never an exception."""
+        if self._disabled or not self.config.cameras:
+            self._on_stats(self.stats)
+            await asyncio.Event().wait()
+        delay_s = BACKOFF_S[0]
+        while True:
+            started = time.monotonic()
+            reason = await self._live_once()
+            if time.monotonic() - started > HEALTHY_S:
+                delay_s = BACKOFF_S[0]
+            self._went_down(reason)
+            await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))
+            delay_s = min(delay_s * 2, BACKOFF_S[1])
+
+    async def _live_once(self) -> str:
+        """One life of the process; returns why it ended."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "agent.media",
+                    str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                )
+            except OSError as error:
+                ours.close()
+                return f"could not be started: {error}"
+        self.pid = process.pid
+        reason = ""
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+            self._writer = writer
+            self._send(wire.Configure(config=self.config))
+            self._send_again()
+            reason = await self._listen(reader)
+        finally:
+            await self._bury(process, grace_s=0.0 if reason else 1.0)
+        return reason or f"ended with exit status {process.returncode}"
+
+    def _send_again(self) -> None:
+        """What a new process must know beside its configuration."""
+        if self._overlay is not None:
+            self._send(self._overlay)
+        now = time.monotonic()
+        for request, until in list(self._leases.values()):
+            if until - now >= wire.STILL_LEASE_S[0]:
+                self._send(msgspec.structs.replace(request, lease_s=until - now))
+
+    async def _listen(self, reader: asyncio.StreamReader) -> str:
+        patience_s = START_S
+        while True:
+            try:
+                async with asyncio.timeout(patience_s):
+                    message = await wire.read_to_core(reader)
+            except TimeoutError:
+                return f"said nothing for {patience_s:g} s and was killed"
+            except (wire.WireError, OSError) as error:
+                return f"was killed: {error}"
+            if message is None:
+                return ""
+            patience_s = self._heartbeat_s
+            self._take(message)
+
+    def _take(self, message: wire.ToCore) -> None:
+        match message:
+            case MediaStats():
+                self._came_up()
+                self.stats = msgspec.structs.replace(
+                    message,
+                    frames_encoded=self._frames_before + message.frames_encoded,
+                    restarts=self._restarts,
+                )
+                self._on_stats(self.stats)
+            case wire.StillPicture():
+                self._on_still(message.camera, message.time_ms, message.jpeg)
+            case wire.OfferReply():
+                self._answered(message)
+            case MediaEvent():
+                if message.event == "session_closed":
+                    self._sessions.discard(message.session)
+                self._on_event(message)
+
+    def _answered(self, reply: wire.OfferReply) -> None:
+        waiting = self._waiting.get(reply.session)
+        if waiting is None or waiting.done():
+            return
+        if reply.code == "ok":
+            self._sessions.add(reply.session)
+            waiting.set_result(reply.sdp)
+        else:
+            waiting.set_exception(MediaError(reply.code, reply.detail))
+
+    def _came_up(self) -> None:
+        if not self._up:
+            self._up = True
+            self._on_event(MediaEvent(event="media_up", state="up"))
+
+    def _went_down(self, reason: str) -> None:
+        log.warning("the media process %s", reason)
+        self._up = False
+        self._restarts += 1
+        self._frames_before = self.stats.frames_encoded
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(MediaError("unavailable", f"the media process {reason}"))
+        self._on_event(MediaEvent(event="media_down", state="down", detail=reason))
+        lost, self._sessions = sorted(self._sessions), set()
+        for session in lost:
+            self._on_event(MediaEvent(event="session_closed", session=session, detail=reason))
+        self._show("down", f"the media process {reason}")
+        self._on_stats(self.stats)
+
+    def _show(self, state: str, detail: str) -> None:
+        self.stats = MediaStats(
+            frames_encoded=self._frames_before,
+            restarts=self._restarts,
+            cameras=tuple(
+                CameraStats(name=camera.name, state=state, detail=detail)
+                for camera in self.config.cameras
+            ),
+        )
+
+    async def _bury(self, process: asyncio.subprocess.Process, grace_s: float) -> None:
+        """Closing the socket asks the process to end; one that does not is killed."""
+        writer, self._writer, self.pid = self._writer, None, None
+        if writer is not None:
+            writer.close()
+        if grace_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await process.wait()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()

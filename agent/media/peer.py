@@ -1,0 +1,220 @@
+"""Viewers: an offer in, an answer out, and packets of the one encoder to whoever is connected.
+
+aiortc sends `av.Packet`s without encoding them again, but has three traps (read in 1.16): codec
+preferences set after `setRemoteDescription` are ignored and the packets go out under whatever was
+negotiated; a request for a keyframe never reaches the track; without `iceServers` it waits 5 s for
+a public STUN server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
+
+from agent.media.codecs import h264_preferences
+from agent.media.encoder import VideoPacket
+from agent.media.fanout import Subscription
+from agent.media.pipeline import Pipeline
+from agent.media.wire import MediaError
+
+log = logging.getLogger(__name__)
+
+MAX_PEERS = 16
+CONNECT_S = 15.0
+"""A viewer that is not connected by then has no path to us, or has gone."""
+CLOSE_S = 5.0
+NO_H264 = (
+    "the offer has no H.264 with packetization-mode=1 (it has {codecs}); this camera sends H.264 "
+    "only: use a browser that plays it (Chromium with its codecs, Chrome, Edge, Safari, Firefox)"
+)
+SDP_ERRORS = (
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    TypeError,
+    StopIteration,
+)
+"""What aiortc's parser raises for text that is no SDP; it has no exception of its own."""
+
+
+class PacketTrack(MediaStreamTrack):
+    """Hands on the packets of a camera.  It joins at the first call of `recv`, which aiortc makes
+    when the path is up: a viewer who never connects costs no encoding."""
+
+    kind = "video"
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self._pipeline = pipeline
+        self._subscription: Subscription | None = None
+
+    async def recv(self) -> VideoPacket:
+        if self.readyState != "live":
+            raise MediaStreamError
+        if self._subscription is None:
+            self._subscription = self._pipeline.fanout.join()
+        return await self._subscription.get()
+
+    def stop(self) -> None:
+        super().stop()
+        if self._subscription is not None:
+            self._subscription.close()
+
+
+def check_offer(sdp: str) -> None:
+    """MediaError `malformed`: no SDP; `refused`: nothing in it that this side can serve."""
+    try:
+        offer = SessionDescription.parse(sdp)
+    except SDP_ERRORS as error:
+        raise MediaError(
+            "malformed",
+            f"the offer is no SDP ({type(error).__name__}: {error}); it begins {sdp[:40]!r}",
+        ) from error
+    videos = [media for media in offer.media if media.kind == "video"]
+    if len(videos) != 1:
+        raise MediaError("refused", f"the offer has {len(videos)} video sections, expected one")
+    video = videos[0]
+    if video.direction not in ("recvonly", "sendrecv"):
+        raise MediaError(
+            "refused", f"the offer's video is {video.direction}, expected recvonly (a viewer)"
+        )
+    for codec in video.rtp.codecs:
+        mode = str(codec.parameters.get("packetization-mode", "0"))
+        if codec.mimeType.lower() == "video/h264" and mode == "1":
+            return
+    names = sorted({codec.name for codec in video.rtp.codecs} - {"rtx", "red", "ulpfec"})
+    raise MediaError("refused", NO_H264.format(codecs=", ".join(names) or "no codec at all"))
+
+
+class Peer:
+    """One viewer of one camera."""
+
+    def __init__(self, session: str, pipeline: Pipeline, on_gone: Callable[[str, str], None]):
+        self.session = session
+        self.pipeline = pipeline
+        self._on_gone = on_gone
+        self._gone = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection.on("connectionstatechange", self._state_changed)
+
+    async def answer(self, sdp: str) -> str:
+        """MediaError: what the offer lacks."""
+        check_offer(sdp)
+        sender = self.connection.addTrack(PacketTrack(self.pipeline))
+        # aiortc tells the track nothing of PLI and FIR; both end in this method.
+        sender._send_keyframe = self.pipeline.gate.request  # type: ignore[method-assign]
+        (transceiver,) = self.connection.getTransceivers()
+        transceiver.setCodecPreferences(h264_preferences())
+        try:
+            await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            await self.connection.setLocalDescription(await self.connection.createAnswer())
+        except (InternalError, InvalidAccessError, InvalidStateError, OperationError) as error:
+            raise MediaError("refused", f"the offer cannot be answered: {error}") from error
+        except SDP_ERRORS as error:
+            raise MediaError(
+                "malformed", f"the offer cannot be answered: {type(error).__name__}: {error}"
+            ) from error
+        answer = self.connection.localDescription.sdp
+        _check_negotiated(answer)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(CONNECT_S, self._not_connected)
+        return answer
+
+    def _not_connected(self) -> None:
+        if self.connection.connectionState != "connected":
+            self._end(f"not connected within {CONNECT_S:g} s")
+
+    def _state_changed(self) -> None:
+        if (state := self.connection.connectionState) in ("failed", "closed"):
+            self._end(f"the connection is {state}")
+
+    def _end(self, why: str) -> None:
+        if not self._gone:
+            self._gone = True
+            self._on_gone(self.session, why)
+
+    async def close(self) -> None:
+        """Bounded in time: a path that has died cannot be told so."""
+        self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.connection.close()
+
+
+def _check_negotiated(answer: str) -> None:
+    """Packets must never go out under a codec that was not negotiated."""
+    video = next(media for media in SessionDescription.parse(answer).media if media.kind == "video")
+    name = video.rtp.codecs[0].name if video.rtp.codecs else "none"
+    if name.upper() != "H264" or video.direction != "sendonly" or video.port == 0:
+        raise MediaError(
+            "refused",
+            f"the negotiation gave codec {name}, direction {video.direction}; "
+            "expected H264, sendonly",
+        )
+
+
+class Peers:
+    """All viewers of this process; `on_closed(session, why)` for those that end by themselves."""
+
+    def __init__(self, on_closed: Callable[[str, str], None]) -> None:
+        self._on_closed = on_closed
+        self._peers: dict[str, Peer] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    async def answer(self, session: str, pipeline: Pipeline, sdp: str) -> str:
+        """MediaError: why there is no answer."""
+        if session in self._peers:
+            raise MediaError("refused", f"session {session!r} is already in use")
+        if len(self._peers) >= MAX_PEERS:
+            raise MediaError("unavailable", f"{MAX_PEERS} viewers are watching, which is the limit")
+        if fault := pipeline.check():
+            raise MediaError("unavailable", f"camera {pipeline.config.name!r}: {fault}")
+        peer = Peer(session, pipeline, self._ended)
+        self._peers[session] = peer
+        pipeline.hold(session)
+        try:
+            return await peer.answer(sdp)
+        except BaseException:
+            self.close(session)
+            raise
+
+    def close(self, session: str) -> None:
+        """An unknown session is no error: it may have ended by itself."""
+        peer = self._peers.pop(session, None)
+        if peer is None:
+            return
+        peer.pipeline.release(session)
+        task = asyncio.get_running_loop().create_task(peer.close(), name=f"close {session}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _ended(self, session: str, why: str) -> None:
+        self.close(session)
+        self._on_closed(session, why)
+
+    async def close_all(self) -> None:
+        """Returns when all are closed."""
+        for session in list(self._peers):
+            self.close(session)
+        if self._closing:
+            await asyncio.wait(self._closing)

@@ -1,0 +1,115 @@
+"""The media process's own loop: what the core asks for, and a sign of life twice a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from agent.media import wire
+from agent.media.overlay import Painter
+from agent.media.peer import Peers
+from agent.media.pipeline import Pipeline
+from agent.media.wire import MediaConfig, MediaError, MediaEvent, MediaStats
+
+log = logging.getLogger(__name__)
+
+CHECK_S = 5.0
+"""How often an idle camera is looked for."""
+MAX_UNSENT_BYTES = 4 * wire.MAX_FRAME_BYTES
+"""A core that reads nothing gets no more; it will have noticed something else by then."""
+
+
+class Service:
+    """Everything of one unit's cameras."""
+
+    def __init__(self, config: MediaConfig, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        loop = asyncio.get_running_loop()
+        self._painter = Painter(config)
+        self._pipelines = {
+            camera.name: Pipeline(camera, self._painter, loop, self._still)
+            for camera in config.cameras
+        }
+        self._peers = Peers(self._closed)
+        self._said: dict[str, tuple[str, str]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def run(self, reader: asyncio.StreamReader) -> None:
+        """Until the core closes.  WireError where it says something else than agreed."""
+        heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        try:
+            while (message := await wire.read_to_media(reader)) is not None:
+                self._take(message)
+        finally:
+            heartbeat.cancel()
+            for pipeline in self._pipelines.values():
+                pipeline.close()
+            await self._peers.close_all()
+
+    def _take(self, message: wire.ToMedia) -> None:
+        match message:
+            case wire.Overlay():
+                self._painter.show(message)
+            case wire.OfferRequest():
+                task = asyncio.create_task(self._answer(message), name=f"offer {message.session}")
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+            case wire.CloseSession():
+                self._peers.close(message.session)
+            case wire.StartStills():
+                pipeline = self._pipelines[message.camera]
+                pipeline.lease_stills(message.period_s, message.lease_s)
+            case wire.StopStills():
+                self._pipelines[message.camera].stop_stills()
+            case wire.Configure():
+                raise wire.WireError("read a second Configure, expected one at the start only")
+
+    async def _answer(self, request: wire.OfferRequest) -> None:
+        try:
+            pipeline = self._pipelines[request.camera]
+            sdp = await self._peers.answer(request.session, pipeline, request.sdp)
+        except MediaError as error:
+            reply = wire.OfferReply(session=request.session, code=error.code, detail=str(error))
+        else:
+            reply = wire.OfferReply(session=request.session, sdp=sdp)
+        self._send(reply)
+
+    def _closed(self, session: str, why: str) -> None:
+        self._send(MediaEvent(event="session_closed", session=session, detail=why))
+
+    def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
+        self._send(wire.StillPicture(camera=camera, time_ms=time_ms, jpeg=jpeg))
+
+    def _send(self, message: wire.ToCore) -> None:
+        if self._writer.transport.get_write_buffer_size() < MAX_UNSENT_BYTES:
+            self._writer.write(wire.encode(message))
+
+    async def _beat(self) -> None:
+        checked = time.monotonic()
+        while True:
+            if time.monotonic() - checked > CHECK_S:
+                checked = time.monotonic()
+                for pipeline in self._pipelines.values():
+                    pipeline.check()
+            cameras = tuple(pipeline.stats() for pipeline in self._pipelines.values())
+            for camera in cameras:
+                if self._said.get(camera.name) != (camera.state, camera.detail):
+                    self._said[camera.name] = (camera.state, camera.detail)
+                    self._send(
+                        MediaEvent(
+                            event="camera",
+                            camera=camera.name,
+                            state=camera.state,
+                            detail=camera.detail,
+                        )
+                    )
+            self._send(
+                MediaStats(
+                    frames_encoded=sum(camera.frames_encoded for camera in cameras),
+                    viewers=sum(camera.viewers for camera in cameras),
+                    fps=max((camera.fps for camera in cameras), default=0.0),
+                    cameras=cameras,
+                )
+            )
+            await asyncio.sleep(wire.HEARTBEAT_S)

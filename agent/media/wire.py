@@ -1,0 +1,215 @@
+"""What core and media process say to each other over one Unix socket, and its framing.
+
+A frame is a 4-byte big-endian length and a MessagePack map whose `type` names the message.  The
+core writes `ToMedia`, the media process writes `ToCore`; either end closes by closing the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import msgspec
+
+from agent.messages import Mark
+
+LENGTH = struct.Struct(">I")
+MAX_FRAME_BYTES = 2 * 1024 * 1024
+"""A still of 1920x1080 fits many times; a length above it means that the stream is not ours."""
+MAX_SDP_CHARS = 64 * 1024
+STILL_PERIOD_S = (0.2, 60.0)
+STILL_LEASE_S = (1.0, 600.0)
+
+
+class WireError(ValueError):
+    """A frame that is too long, cut short, or no message."""
+
+
+class MediaError(RuntimeError):
+    """Why there is no picture: `code` as in `messages.Answer`, and a sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A `[[camera]]` of the configuration."""
+
+    name: str
+    source: str
+    """`scene`, `v4l2:/dev/video0`, `file:PATH` or `rtsp://...`."""
+    width: int = 1280
+    height: int = 720
+    """The largest picture sent; a larger one is scaled down, its shape kept."""
+    fps: float = 25.0
+    bitrate_kbit_s: int = 1500
+    timecode: bool = False
+    """Draw the block code (agent/media/blockcode.py), which the scene always carries."""
+
+
+class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the media process must know."""
+
+    unit: str
+    mark: Mark
+    cameras: tuple[CameraConfig, ...] = ()
+    title: str = ""
+    """The unit's display name for pictures; its id where empty."""
+    enabled: bool = True
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
+    pass
+
+
+class Configure(_Message, frozen=True, kw_only=True):
+    """First message to the media process, and only once."""
+
+    config: MediaConfig
+
+
+class Overlay(_Message, frozen=True, kw_only=True):
+    """What is drawn over pictures from now on."""
+
+    unit: str
+    place: str
+    mark: Mark
+    time_ms: int
+    """UTC of the unit's clock when this was sent; pictures go on counting from it."""
+    readings: list[str] = []
+    alarms: list[str] = []
+
+
+class OfferRequest(_Message, frozen=True, kw_only=True):
+    session: str
+    camera: str
+    sdp: str
+
+
+class CloseSession(_Message, frozen=True, kw_only=True):
+    session: str
+
+
+class StartStills(_Message, frozen=True, kw_only=True):
+    """JPEGs of a camera each `period_s`, for `lease_s` or until asked for again."""
+
+    camera: str
+    period_s: float
+    lease_s: float
+
+
+class StopStills(_Message, frozen=True, kw_only=True):
+    camera: str
+
+
+class OfferReply(_Message, frozen=True, kw_only=True):
+    session: str
+    sdp: str = ""
+    code: str = "ok"
+    detail: str = ""
+
+
+class StillPicture(_Message, frozen=True, kw_only=True):
+    camera: str
+    time_ms: int
+    jpeg: bytes
+
+
+class MediaEvent(_Message, frozen=True, kw_only=True):
+    """`media_up`, `media_down`, `camera` (state changed), `session_closed`."""
+
+    event: str
+    camera: str = ""
+    session: str = ""
+    state: str = ""
+    detail: str = ""
+
+
+class CameraStats(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    state: str = "idle"
+    """`idle`, `live`, `down`, `disabled`, as in `messages.CameraStatus`."""
+    detail: str = ""
+    viewers: int = 0
+    frames_encoded: int = 0
+    keyframes: int = 0
+    fps: float = 0.0
+    """Frames encoded in the last seconds."""
+    encoders: int = 0
+    """Encoders now open: 0 or 1, however many watch."""
+
+
+class MediaStats(_Message, frozen=True, kw_only=True):
+    """Sent each `HEARTBEAT_S`: also the sign of life."""
+
+    frames_encoded: int = 0
+    """Since the agent started, over restarts of the media process."""
+    viewers: int = 0
+    fps: float = 0.0
+    cameras: tuple[CameraStats, ...] = ()
+    restarts: int = 0
+
+
+HEARTBEAT_S = 0.5
+
+ToMedia = Configure | Overlay | OfferRequest | CloseSession | StartStills | StopStills
+ToCore = OfferReply | StillPicture | MediaEvent | MediaStats
+
+_encoder = msgspec.msgpack.Encoder()
+_to_media: msgspec.msgpack.Decoder[ToMedia] = msgspec.msgpack.Decoder(ToMedia)
+_to_core: msgspec.msgpack.Decoder[ToCore] = msgspec.msgpack.Decoder(ToCore)
+
+
+def encode(message: ToMedia | ToCore) -> bytes:
+    """A whole frame.  WireError where it would exceed `MAX_FRAME_BYTES`."""
+    body = _encoder.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise WireError(
+            f"a {type(message).__name__} of {len(body)} bytes, expected at most {MAX_FRAME_BYTES}"
+        )
+    return LENGTH.pack(len(body)) + body
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    try:
+        head = await reader.readexactly(LENGTH.size)
+    except asyncio.IncompleteReadError as error:
+        if not error.partial:
+            return None
+        raise WireError(f"read {len(error.partial)} bytes of a length, expected 4") from error
+    (length,) = LENGTH.unpack(head)
+    if length > MAX_FRAME_BYTES:
+        raise WireError(f"read a frame length of {length}, expected at most {MAX_FRAME_BYTES}")
+    try:
+        return await reader.readexactly(length)
+    except asyncio.IncompleteReadError as error:
+        raise WireError(f"read {len(error.partial)} bytes of a frame, expected {length}") from error
+
+
+def decode_to_media(body: bytes) -> ToMedia:
+    """WireError where `body` is no message to the media process."""
+    try:
+        return _to_media.decode(body)
+    except msgspec.DecodeError as error:
+        raise WireError(f"a frame of {len(body)} bytes is no message to media: {error}") from error
+
+
+def decode_to_core(body: bytes) -> ToCore:
+    """WireError where `body` is no message to the core."""
+    try:
+        return _to_core.decode(body)
+    except msgspec.DecodeError as error:
+        raise WireError(f"a frame of {len(body)} bytes is no message to core: {error}") from error
+
+
+async def read_to_media(reader: asyncio.StreamReader) -> ToMedia | None:
+    """The next message; None when the core has closed.  WireError, OSError."""
+    body = await _read_frame(reader)
+    return None if body is None else decode_to_media(body)
+
+
+async def read_to_core(reader: asyncio.StreamReader) -> ToCore | None:
+    """The next message; None when the media process has closed.  WireError, OSError."""
+    body = await _read_frame(reader)
+    return None if body is None else decode_to_core(body)
