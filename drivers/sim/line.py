@@ -35,6 +35,9 @@ _NOISE_MARKS = b"\xff$!BM\x01\x00"
 
 _PENDING_MAX = 1000
 
+_FREE_S = 0.2
+"""How often a dead client's hold on the pty (TIOCEXCL) is lifted."""
+
 
 class Fault(StrEnum):
     """What may go wrong on a line."""
@@ -100,9 +103,11 @@ class Line:
         self._slave = -1
         self._device = ""
         self._changed: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._plug()
+        self._free()
         return self
 
     async def __aexit__(
@@ -111,6 +116,8 @@ class Line:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._unplug()
 
     @property
@@ -222,6 +229,16 @@ class Line:
             self._changed = None
             if self.plugged:
                 loop.remove_reader(self._master)
+
+    def _free(self) -> None:
+        """Let the next client in, whatever became of the last one.
+
+        A serial device forgets TIOCEXCL at its last close; a pty keeps it as long as its master
+        lives, so that after a kill -9 nobody but root could open it again.
+        """
+        if self.plugged:
+            fcntl.ioctl(self._slave, termios.TIOCNXCL)
+        self._timer = asyncio.get_running_loop().call_later(_FREE_S, self._free)
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -1,4 +1,4 @@
-"""Twin of Winsen's 9-byte modules: ZE03, ZE07, ZE08, ZE12, ZE15, ZE16B, MH-Z19, MH-441D, ZH03B.
+"""Twin of Winsen's 9-byte modules: ZE03, ZE07, ZE08, ZE12, ZE15, ZE16, MH-Z19, MH-441D, ZH03.
 
 9600 8N1; each frame is nine bytes, FF first, the last one (-sum) mod 256 over bytes 1 to 7.  From
 Winsen's data sheets; where two of them differ (ZE03's layout) both are offered.
@@ -38,7 +38,7 @@ class Gas(msgspec.Struct, frozen=True):
     code: int
     decimals: int
     full_scale: float
-    """ppm; per cent of volume for o2, per cent LEL for combustible."""
+    """ppm; per cent of volume for o2, per cent LEL for the mh441d's ch4."""
     mg_per_ppm: float = 0.0
     """mg/m3 in one ppm at 20 C, for the modules that also give ug/m3."""
 
@@ -97,10 +97,10 @@ MODULES = {
     ),
     "ze12": Module(gases=_AIR, mode_command=_MODE_ZE07, unit=_PPB, query="ug_ppb"),
     "ze15": Module(gases={"co": Gas(0x04, 1, 500)}, query="fault_bit"),
-    "ze16b": Module(gases={"co": Gas(0x04, 0, 500)}, mode_command=_MODE_ZE07, query="fault_bit"),
-    "mh_z19": Module(gases={"co2": Gas(0, 0, 5000)}, active=False, query="temperature"),
-    "mh_441d": Module(gases={"combustible": Gas(0, 0, 100)}, active=False, query="temperature"),
-    "zh03b": Module(gases={}, active=False, query="particles"),
+    "ze16": Module(gases={"co": Gas(0x04, 0, 500)}, mode_command=_MODE_ZE07, query="fault_bit"),
+    "mhz19": Module(gases={"co2": Gas(0, 0, 5000)}, active=False, query="temperature"),
+    "mh441d": Module(gases={"ch4": Gas(0, 0, 100)}, active=False, query="temperature"),
+    "zh03": Module(gases={}, active=False, query="particles"),
 }
 
 PARTICLES = ("pm2_5", "pm10", "pm1")
@@ -124,9 +124,9 @@ class Twin:
 
     `layout` (ZE03 only): `gas`, FF gas unit decimals value full-scale, or `86`, the older firmware
     that streams its query reply.  Default: `gas`, but `86` for oxygen, for which the sheet gives no
-    unit.  `set` takes the gas's own quantity in ppm (o2: per cent of volume, combustible: %LEL,
-    particles: ug/m3) and, for mh_z19 and mh_441d, `temperature` in Cel.  A value of None: ZE15 and
-    ZE16B say so by their fault bit; the others have no word for it and keep silent.
+    unit.  `set` takes the gas's own quantity in ppm (o2: per cent of volume, mh441d's ch4: %LEL,
+    particles: ug/m3) and, for mhz19 and mh441d, `temperature` in Cel.  A value of None: ZE15 and
+    ZE16 say so by their fault bit; the others have no word for it and keep silent.
     """
 
     def __init__(
@@ -139,9 +139,10 @@ class Twin:
         layout: str | None = None,
         period_s: float = 1.0,
     ) -> None:
-        if module not in MODULES:
+        key = module.lower().replace("-", "").replace("_", "")
+        if key not in MODULES:
             raise ValueError(f"no Winsen module {module!r}, expected one of {', '.join(MODULES)}")
-        self.module = MODULES[module]
+        self.module = MODULES[key]
         names = tuple(self.module.gases)
         self.gas = gas or next(iter(names), "")
         if names and self.gas not in names:
