@@ -63,3 +63,16 @@ def crc24q(data: bytes) -> int:
     for byte in data:
         crc = ((crc << 8) & 0xFFFFFF) ^ _CRC24Q[(crc >> 16) ^ byte]
     return crc
+
+
+def casic32(data: bytes) -> bytes:
+    """CASIC over length, class, id and payload (the frame between BA CE and its checksum); LE 4.
+
+    The sum of the payload's little-endian words, begun with (id << 24) + (class << 16) + length:
+    what receivers do; the specification's text has class and id the other way round.
+    """
+    length, group, ident = int.from_bytes(data[:2], "little"), data[2], data[3]
+    total = (ident << 24) + (group << 16) + length
+    for start in range(4, len(data), 4):
+        total += int.from_bytes(data[start : start + 4], "little")
+    return (total & 0xFFFFFFFF).to_bytes(4, "little")
