@@ -121,6 +121,8 @@ def _enter(header: re.Match[str], counts: dict[tuple[str, ...], int]) -> Where:
         name = words[:depth]
         if depth == len(words) and header.group(1) == "[[":
             counts[name] = counts.get(name, -1) + 1
+            for inner in [key for key in counts if key[:depth] == name and key != name]:
+                del counts[inner]
         if name in counts:
             place.append(counts[name])
     return tuple(place)
