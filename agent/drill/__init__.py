@@ -1,0 +1,1 @@
+"""A drill on a laptop: scenario, world, instruments' twins, ordinary agents, report."""
