@@ -5,7 +5,7 @@
 #   install.sh install [WHEEL]   into /opt/outpost; the same again is an upgrade
 #   install.sh uninstall         leaves /etc/outpost and /var/lib/outpost, unless PURGE=1
 #
-# Environment: EXTRAS   what the device carries (default media,console; board on a Raspberry Pi)
+# Environment: EXTRAS   what the device carries (default media,console; add board on a Raspberry Pi; or none)
 #              PYTHON   3.11 or newer (default python3)
 #              DESTDIR  stage into this folder; users and services are then left alone
 #              PIP_*    as pip reads them
@@ -36,6 +36,7 @@ systemd_runs() {
 # A whole new environment beside the running one: a failure leaves the old version as it was.
 build_app() {
   wheel=$1
+  wanted=$wheel$([ "$EXTRAS" = none ] || echo "[$EXTRAS]")
   new=$DESTDIR$app.new
   rm -rf "$new"
   mkdir -p "${new%/*}"
@@ -47,8 +48,8 @@ build_app() {
   for beside in "$here"/outpost-*.whl; do
     [ ! -f "$beside" ] || set -- "$@" --no-index --find-links "$here"
   done
-  "$new/bin/python" -m pip install "$@" "$wheel[$EXTRAS]" ||
-    die "pip could not install $wheel[$EXTRAS]; what was installed before is untouched"
+  "$new/bin/python" -m pip install "$@" "$wanted" ||
+    die "pip could not install $wanted; what was installed before is untouched"
   (cd / && "$new/bin/python" -c "import agent.__main__") || die "the new version does not start"
   # The scripts in bin/ and pyvenv.cfg hold the folder in which they were made.
   grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs -r sed -i "s#$new#$app#g"

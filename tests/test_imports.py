@@ -35,9 +35,12 @@ IMPORTER = {
 PURE = (
     "agent/messages.py",
     "agent/topics.py",
+    "agent/receiver.py",
     "agent/alarms/*",
     "agent/drill/world.py",
-    "agent/drill/world/*",
+    "agent/drill/plume.py",
+    "agent/drill/cell.py",
+    "agent/drill/route.py",
 )
 IMPURE_MODULES = {
     "asyncio", "threading", "multiprocessing", "subprocess", "signal", "socket", "select",
