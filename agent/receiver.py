@@ -11,7 +11,6 @@ Memory is bounded: numbers are kept as ranges, and there are ceilings on units, 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +30,7 @@ from agent.messages import (
     Status,
     epoch_order,
 )
+from agent.ranges import Ranges
 
 MAX_UNITS = 10_000
 MAX_EPOCHS = 64
@@ -79,72 +79,17 @@ class Counts(msgspec.Struct, frozen=True):
     missing: int
 
 
-class _Numbers:
-    """A set of positive integers, kept as disjoint ranges in rising order."""
-
-    def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-
-    def __contains__(self, number: int) -> bool:
-        at = bisect_left(self._lasts, number)
-        return at < len(self._lasts) and self._firsts[at] <= number
-
-    @property
-    def highest(self) -> int:
-        return self._lasts[-1] if self._lasts else 0
-
-    def add(self, first: int, last: int) -> None:
-        """Put in every number from `first` to `last`."""
-        low = bisect_left(self._lasts, first - 1)
-        high = low
-        while high < len(self._firsts) and self._firsts[high] <= last + 1:
-            first = min(first, self._firsts[high])
-            last = max(last, self._lasts[high])
-            high += 1
-        self._firsts[low:high] = [first]
-        self._lasts[low:high] = [last]
-
-    def holes(self, start: int, upto: int) -> Iterator[tuple[int, int]]:
-        """Ranges from `start` to `upto` that are not in the set."""
-        for first, last in zip(self._firsts, self._lasts, strict=True):
-            if first > upto:
-                break
-            if start < first:
-                yield start, first - 1
-            start = max(start, last + 1)
-        if start <= upto:
-            yield start, upto
-
-    def trim(self, ranges: int, start: int) -> int:
-        """Fill the lowest holes until at most `ranges` ranges are left.
-
-        Returns how many numbers from `start` on that was."""
-        filled = 0
-        while len(self._firsts) > ranges:
-            filled += max(0, self._firsts[1] - max(self._lasts[0] + 1, start))
-            self._lasts[0] = self._lasts.pop(1)
-            del self._firsts[1]
-        return filled
-
-
 class _Epoch:
     """What is known of one epoch of one unit."""
 
     def __init__(self, floor: int | None) -> None:
-        self.numbers = _Numbers()
+        self.numbers = Ranges()
+        self.highest = 0
         self.floor = floor
         """The first number that is missed if it does not come; None while that is open."""
         self.committed = 0
         self.closed = False
         self.given_up = 0
-
-    @property
-    def upto(self) -> int:
-        """The highest number that ought to arrive."""
-        if self.closed:
-            return self.committed
-        return max(self.committed, self.numbers.highest)
 
     def take(self, seq: int) -> bool:
         """Mark a number as arrived; False if it had been."""
@@ -153,13 +98,32 @@ class _Epoch:
         if seq in self.numbers:
             return False
         self.numbers.add(seq, seq)
-        self.given_up += self.numbers.trim(MAX_RANGES, self.floor)
+        self.highest = max(self.highest, seq)
+        while len(self.numbers) > MAX_RANGES:
+            self._give_up_lowest_hole()
         return True
 
     def hear_of(self, last: int, closed: bool) -> None:
         """A status says which number was committed last."""
         self.committed = max(self.committed, last)
         self.closed = self.closed or closed
+
+    def holes(self) -> Iterator[tuple[int, int]]:
+        """Numbers that ought to have arrived and have not."""
+        if self.floor is None:
+            return iter(())
+        upto = self.committed if self.closed else max(self.committed, self.highest)
+        return self.numbers.holes(self.floor, upto)
+
+    def missing(self) -> int:
+        return self.given_up + sum(last - first + 1 for first, last in self.holes())
+
+    def _give_up_lowest_hole(self) -> None:
+        ranges = iter(self.numbers)
+        _, before = next(ranges)
+        after, _ = next(ranges)
+        self.numbers.add(before + 1, after - 1)
+        self.given_up += max(0, after - max(before + 1, self.floor or 0))
 
 
 class _Unit:
@@ -211,17 +175,14 @@ class Receiver:
         return [
             Gap(name, first, last)
             for name in sorted(known.epochs, key=epoch_order)
-            for first, last in _holes(known.epochs[name])
+            for first, last in known.epochs[name].holes()
         ]
 
     def counts(self, unit: str) -> Counts:
         known = self._units.get(unit)
         if known is None:
             return Counts(0, 0, 0)
-        missing = known.given_up
-        for epoch in known.epochs.values():
-            missing += epoch.given_up
-            missing += sum(last - first + 1 for first, last in _holes(epoch))
+        missing = known.given_up + sum(epoch.missing() for epoch in known.epochs.values())
         return Counts(known.received, known.repeated, missing)
 
     def units(self) -> list[str]:
@@ -270,17 +231,11 @@ class Receiver:
             oldest = min(unit.epochs, key=epoch_order)
             gone = unit.epochs.pop(oldest)
             unit.let_go = epoch_order(oldest)
-            unit.given_up += gone.given_up + sum(b - a + 1 for a, b in _holes(gone))
+            unit.given_up += gone.missing()
         return unit.epochs.get(name)
 
 
 _CLASSES = frozenset(klass.value for klass in Class)
-
-
-def _holes(epoch: _Epoch) -> Iterator[tuple[int, int]]:
-    if epoch.floor is None:
-        return iter(())
-    return epoch.numbers.holes(epoch.floor, epoch.upto)
 
 
 def _decode(data: bytes | msgspec.Raw, kind: Any, where: str) -> Any:
