@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.conftest import Mosquitto, is_listening
+from tests.mosquitto import Mosquitto, is_listening
 
 
 def test_a_killed_broker_is_gone_and_comes_back_on_its_port(mosquitto: Mosquitto) -> None:
