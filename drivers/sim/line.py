@@ -190,7 +190,7 @@ class Line:
 
     def _send(self, data: bytes, *, whole: int) -> None:
         sent = 0
-        if self._unread() + len(data) <= UNREAD_LIMIT:
+        if self.unread + len(data) <= UNREAD_LIMIT:
             try:
                 sent = os.write(self._master, data)
             except BlockingIOError:
@@ -200,8 +200,11 @@ class Line:
         self.counters.bytes_written += sent
         self.counters.bytes_dropped += max(whole, len(data)) - sent
 
-    def _unread(self) -> int:
-        """Bytes that wait at the client's end."""
+    @property
+    def unread(self) -> int:
+        """Bytes that wait at the client's end; 0 while unplugged."""
+        if not self.plugged:
+            return 0
         answer = fcntl.ioctl(self._slave, termios.FIONREAD, struct.pack("i", 0))
         return int(struct.unpack("i", answer)[0])
 

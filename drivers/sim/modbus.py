@@ -186,8 +186,9 @@ class GasSlave:
 class StationSlave:
     """The weather station: registers 500 to 515.
 
-    `wind_decimals` (1 or 2) and `pressure_decimals` of kPa (1 or 2) differ between makers, and so
-    does the register of rain: 513 in the table, 514 in the example reply.
+    `wind_decimals` (1 or 2) and `pressure_decimals` of kPa (1 or 2) differ between makers.  So does
+    the tail: the `table` has 100 lx in 512, rain in 513, radiation in 514; the `example` reply
+    that goes with it has 10 lx in 512, rain in 514, radiation in 515.
     """
 
     first = 500
@@ -198,26 +199,29 @@ class StationSlave:
         values: Mapping[str, float | None],
         wind_decimals: int,
         pressure_decimals: int,
-        rain_register: int,
+        layout: str,
     ) -> None:
         if wind_decimals not in (1, 2) or pressure_decimals not in (1, 2):
             raise ValueError(
                 f"decimals of wind and pressure are {wind_decimals} and {pressure_decimals}, "
                 "expected 1 or 2"
             )
-        if rain_register not in (513, 514):
-            raise ValueError(f"rain_register is {rain_register}, expected 513 or 514")
+        if layout not in ("table", "example"):
+            raise ValueError(f"layout is {layout!r}, expected table or example")
         self._values = values
         self._wind = 10**wind_decimals
         self._pressure = 10.0 ** (pressure_decimals - 1)
-        self._rain_register = rain_register
+        self._layout = layout
 
     def registers(self) -> list[int | None]:
         speed, direction = self._values["wind_speed"], self._values["wind_direction"]
         lux = None if self._values["illuminance"] is None else self._scaled("illuminance", 1, 2**32)
-        tail = {512: None if lux is None else lux // 100 & 0xFFFF, 513: 0, 514: 0, 515: 0}
-        tail[515 if self._rain_register == 514 else 514] = self._scaled("radiation", 1)
-        tail[self._rain_register] = self._scaled("rain", 10)
+        rain, radiation = self._scaled("rain", 10), self._scaled("radiation", 1)
+        tail: tuple[int | None, ...]
+        if self._layout == "table":
+            tail = (self._scaled("illuminance", 0.01), rain, radiation, 0)
+        else:
+            tail = (self._scaled("illuminance", 0.1), 0, rain, radiation)
         temperature = self._values["temperature"]
         return [
             self._scaled("wind_speed", self._wind),
@@ -232,7 +236,7 @@ class StationSlave:
             self._scaled("pressure", self._pressure),
             None if lux is None else lux >> 16,
             None if lux is None else lux & 0xFFFF,
-            *tail.values(),
+            *tail,
         ]
 
     def _scaled(self, name: str, scale: float, limit: int = 0x10000) -> int | None:
@@ -274,7 +278,7 @@ class Twin:
         gases: Sequence[str | Cell] = ("co",),
         wind_decimals: int = 1,
         pressure_decimals: int = 2,
-        rain_register: int = 513,
+        layout: str = "table",
         response_s: float = 0.02,
         echo: bool = False,
     ) -> None:
@@ -298,7 +302,7 @@ class Twin:
                 self._values = dict(_WEATHER)
                 for address in addresses:
                     self.slaves[address] = StationSlave(
-                        self._values, wind_decimals, pressure_decimals, rain_register
+                        self._values, wind_decimals, pressure_decimals, layout
                     )
             case _:
                 raise ValueError(
