@@ -21,11 +21,11 @@ from aiortc import (
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
-from aiortc.sdp import SessionDescription
 
 from agent.media.codecs import h264_preferences
 from agent.media.encoder import VideoPacket
 from agent.media.fanout import Subscription
+from agent.media.offer import SDP_ERRORS, Offer, check_negotiated
 from agent.media.pipeline import Pipeline
 from agent.media.wire import MediaError
 
@@ -35,20 +35,6 @@ MAX_PEERS = 16
 CONNECT_S = 15.0
 """A viewer that is not connected by then has no path to us, or has gone."""
 CLOSE_S = 5.0
-NO_H264 = (
-    "the offer has no H.264 with packetization-mode=1 (it has {codecs}); this camera sends H.264 "
-    "only: use a browser that plays it (Chromium with its codecs, Chrome, Edge, Safari, Firefox)"
-)
-SDP_ERRORS = (
-    ValueError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    TypeError,
-    StopIteration,
-)
-"""What aiortc's parser raises for text that is no SDP; it has no exception of its own."""
 
 
 class PacketTrack(MediaStreamTrack):
@@ -75,31 +61,6 @@ class PacketTrack(MediaStreamTrack):
             self._subscription.close()
 
 
-def check_offer(sdp: str) -> None:
-    """MediaError `malformed`: no SDP; `refused`: nothing in it that this side can serve."""
-    try:
-        offer = SessionDescription.parse(sdp)
-    except SDP_ERRORS as error:
-        raise MediaError(
-            "malformed",
-            f"the offer is no SDP ({type(error).__name__}: {error}); it begins {sdp[:40]!r}",
-        ) from error
-    videos = [media for media in offer.media if media.kind == "video"]
-    if len(videos) != 1:
-        raise MediaError("refused", f"the offer has {len(videos)} video sections, expected one")
-    video = videos[0]
-    if video.direction not in ("recvonly", "sendrecv"):
-        raise MediaError(
-            "refused", f"the offer's video is {video.direction}, expected recvonly (a viewer)"
-        )
-    for codec in video.rtp.codecs:
-        mode = str(codec.parameters.get("packetization-mode", "0"))
-        if codec.mimeType.lower() == "video/h264" and mode == "1":
-            return
-    names = sorted({codec.name for codec in video.rtp.codecs} - {"rtx", "red", "ulpfec"})
-    raise MediaError("refused", NO_H264.format(codecs=", ".join(names) or "no codec at all"))
-
-
 class Peer:
     """One viewer of one camera."""
 
@@ -109,19 +70,20 @@ class Peer:
         self._on_gone = on_gone
         self._gone = False
         self._timer: asyncio.TimerHandle | None = None
+        self._resolving: asyncio.Task[None] | None = None
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.on("connectionstatechange", self._state_changed)
 
     async def answer(self, sdp: str) -> str:
         """MediaError: what the offer lacks."""
-        check_offer(sdp)
+        offer = Offer.parse(sdp)
         sender = self.connection.addTrack(PacketTrack(self.pipeline))
         # aiortc tells the track nothing of PLI and FIR; both end in this method.
         sender._send_keyframe = self.pipeline.gate.request  # type: ignore[method-assign]
         (transceiver,) = self.connection.getTransceivers()
         transceiver.setCodecPreferences(h264_preferences())
         try:
-            await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except (InternalError, InvalidAccessError, InvalidStateError, OperationError) as error:
             raise MediaError("refused", f"the offer cannot be answered: {error}") from error
@@ -130,10 +92,21 @@ class Peer:
                 "malformed", f"the offer cannot be answered: {type(error).__name__}: {error}"
             ) from error
         answer = self.connection.localDescription.sdp
-        _check_negotiated(answer)
+        check_negotiated(answer)
         loop = asyncio.get_running_loop()
+        if offer.hidden:
+            self._resolving = loop.create_task(self._resolve(offer), name=f"mdns {self.session}")
         self._timer = loop.call_later(CONNECT_S, self._not_connected)
         return answer
+
+    async def _resolve(self, offer: Offer) -> None:
+        """Browsers hide their addresses behind mDNS names.  Where those do not resolve (1 s each)
+        the viewer still reaches us, so the answer does not wait for them."""
+        try:
+            for candidate in offer.hidden:
+                await self.connection.addIceCandidate(candidate)
+        except (OSError, InvalidStateError) as error:
+            log.debug("session %s: mDNS: %s", self.session, error)
 
     def _not_connected(self) -> None:
         if self.connection.connectionState != "connected":
@@ -153,21 +126,11 @@ class Peer:
         self._gone = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._resolving is not None:
+            self._resolving.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self.connection.close()
-
-
-def _check_negotiated(answer: str) -> None:
-    """Packets must never go out under a codec that was not negotiated."""
-    video = next(media for media in SessionDescription.parse(answer).media if media.kind == "video")
-    name = video.rtp.codecs[0].name if video.rtp.codecs else "none"
-    if name.upper() != "H264" or video.direction != "sendonly" or video.port == 0:
-        raise MediaError(
-            "refused",
-            f"the negotiation gave codec {name}, direction {video.direction}; "
-            "expected H264, sendonly",
-        )
 
 
 class Peers:
