@@ -289,6 +289,8 @@ class Twin:
         self.slaves: dict[int, Slave] = {}
         self.requests: deque[bytes] = deque(maxlen=_REQUESTS_KEPT)
         """The last whole requests seen, whoever was asked: a driver must never have written."""
+        self.cut_requests = 0
+        """Given up because no more of them came."""
         match model:
             case "six_in_one":
                 cells = _cells(gases, len(addresses))
@@ -354,6 +356,7 @@ class Twin:
                 async with asyncio.timeout(_PAUSE_S if held else None):
                     held += await self._line.read()
             except TimeoutError:
+                self.cut_requests += 1
                 held.clear()
             while (request := _next_request(held)) is not None:
                 self.requests.append(request)
