@@ -15,12 +15,12 @@ from drivers.panel import PanelConfig
 import drivers
 from agent import limits, places, topics
 from agent.alarms.setpoints import SetPoint
+from agent.media import wire
 from agent.messages import Mark
 from agent.mqtt import Broker, Tls
 from agent.toml import ConfigError, Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument
 
-NOT_DRIVERS = {"port", "framing", "checksum", "panel", "camera", "microphone", "speaker", "sim"}
 DEFAULT_VERBS = (
     "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
 )  # fmt: skip
@@ -143,13 +143,8 @@ class AlarmsConfig(msgspec.Struct, frozen=True, kw_only=True):
     override: tuple[SetPoint, ...] = ()
 
 
-class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    source: str
-    width: int = 1280
-    height: int = 720
-    fps: int = 25
-    bitrate_kbit_s: int = 1500
+class CameraConfig(wire.CameraConfig, frozen=True, kw_only=True):
+    """A `[[camera]]`: what the media process is told, checked."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         if not topics.is_slug(self.name):
@@ -264,9 +259,17 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def driver_names() -> list[str]:
-    """Every module of `drivers` that reads an instrument."""
-    found = (module.name for module in pkgutil.iter_modules(drivers.__path__))
-    return sorted(name for name in found if name not in NOT_DRIVERS)
+    """Every module of `drivers` that reads an instrument (its text defines INSTRUMENT)."""
+    folders = [Path(folder) for folder in drivers.__path__]
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(drivers.__path__)
+        if any(
+            "\nINSTRUMENT" in (folder / f"{module.name}.py").read_text(encoding="utf-8")
+            for folder in folders
+            if (folder / f"{module.name}.py").is_file()
+        )
+    )
 
 
 def load(path: Path) -> Config:

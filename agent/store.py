@@ -195,6 +195,13 @@ class Store:
 
         return await self._ask(ask)
 
+    async def first_since(self, epoch: int, t: int) -> int:
+        """The first number of `epoch` whose record was made at `t` (UTC ms) or later; one more
+        than the last where there is none."""
+        sql = "SELECT min(seq) FROM record WHERE epoch = ? AND t >= ?"
+        first = await self._ask(lambda db: db.execute(sql, (epoch, t)).fetchone()[0])
+        return int(first) if first is not None else self.epochs[epoch].last + 1
+
     async def delete_before(self, epoch: int, seq: int) -> None:
         """Retention alone deletes: all records of `epoch` below `seq`; the epoch when none is
         left and it is closed."""

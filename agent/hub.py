@@ -1,0 +1,75 @@
+"""The one synchronous fan-out of what drivers emit: alarms, then the outbox, then the overlay.
+
+No await stands between a driver's sample and the alarm that it raises.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from agent.alarms.engine import POSITION, Engine
+from agent.clock import UnitClock
+from agent.messages import Alarm, Class, Event, Reading, fix_body
+from agent.outbox import Outbox
+from drivers import Fix, Quality, Sample
+
+OnAlarms = Callable[[list[Alarm]], None]
+OnReading = Callable[[Reading], None]
+
+
+class Hub:
+    """`on_alarms` announces (panel, retained state); `on_reading` is for who may miss some."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        outbox: Outbox,
+        clock: UnitClock,
+        *,
+        on_alarms: OnAlarms,
+        on_reading: OnReading,
+    ) -> None:
+        self.engine = engine
+        self.latest: dict[tuple[str, str], Reading] = {}
+        self._outbox = outbox
+        self._clock = clock
+        self._on_alarms = on_alarms
+        self._on_reading = on_reading
+
+    def emit(self, source: str, sample: Sample | Fix) -> None:
+        """What a driver of `source` has measured."""
+        now = time.monotonic()
+        reading = _reading(source, sample)
+        self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
+        key = (source, reading.quantity)
+        self.latest[key] = reading
+        self._outbox.append(Class.READINGS, reading, newest=f"{source}/{reading.quantity}")
+        if isinstance(sample, Fix) and sample.time is not None and sample.mode >= 2:
+            if sample.quality is Quality.GOOD:
+                self._clock.gnss(sample.time, now - sample.at)
+        self._on_reading(reading)
+
+    def alarms(self, changes: list[Alarm]) -> None:
+        """Announce first, then write down."""
+        if not changes:
+            return
+        self._on_alarms(changes)
+        for change in changes:
+            self._outbox.append(Class.ALARMS, change)
+
+    def event(self, event: str, source: str = "", detail: str = "", **data: object) -> None:
+        """Something that happened, for the center's book."""
+        body = Event(event=event, source=source, detail=detail, data=data)
+        self._outbox.append(Class.EVENTS, body)
+
+
+def _reading(source: str, sample: Sample | Fix) -> Reading:
+    if isinstance(sample, Fix):
+        return Reading(
+            source=source, quantity=POSITION, quality=sample.quality, fix=fix_body(sample)
+        )
+    return Reading(
+        source=source, quantity=sample.quantity, value=sample.value, unit=sample.unit,
+        quality=sample.quality, raw=sample.raw, full_scale=sample.full_scale,
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""WebRTC signalling over MQTT: offers in, answers out.  A broker alone is enough to watch."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent import topics
+from agent.clock import UnitClock
+from agent.commands import RefusedError, check_time
+from agent.config import UnitConfig
+from agent.media.host import MediaHost
+from agent.media.wire import MediaError
+from agent.messages import Answer, Mark, Offer, Still
+from agent.mqtt import Message
+
+log = logging.getLogger(__name__)
+
+OFFER_MS = 10_000
+"""An offer is good for so long."""
+OFFERS_MAX = 16
+VERB = "video.start"
+"""The verb whose authority an offer needs."""
+
+_decode = msgspec.json.Decoder(Offer).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Signalling:
+    """Offers of all uplinks to the one media process."""
+
+    def __init__(
+        self,
+        unit: UnitConfig,
+        clock: UnitClock,
+        media: MediaHost,
+        group: asyncio.TaskGroup,
+        event: Callable[..., None],
+    ) -> None:
+        self._unit = unit
+        self._clock = clock
+        self._media = media
+        self._group = group
+        self._event = event
+        self._answering = 0
+
+    def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
+        """`rtc/{session}/offer` or `.../close`."""
+        if len(topic.path) != 3:
+            return
+        _, session, what = topic.path
+        if what == "close":
+            self._media.close(session)
+        elif what == "offer":
+            self._group.create_task(
+                self._answer(session, message, uplink), name=f"rtc[{session}].answer"
+            )
+
+    async def _answer(self, session: str, message: Message, uplink: Any) -> None:
+        self._answering += 1
+        by = camera = ""
+        try:
+            offer = self._read(message, uplink)
+            by, camera = offer.by, offer.camera
+            answer = Answer(sdp=await self._media.offer(session, offer.camera, offer.sdp))
+        except (RefusedError, MediaError) as error:
+            answer = Answer(code=error.code, detail=str(error))
+        finally:
+            self._answering -= 1
+        uplink.publish(f"rtc/{session}/answer", _encode(answer))
+        data = {"session": session, "by": by, "camera": camera, "code": answer.code}
+        self._event("watch", uplink.config.name, answer.detail, **data)
+
+    def _read(self, message: Message, uplink: Any) -> Offer:
+        if message.retain:
+            raise RefusedError("expired", "a retained offer is never answered")
+        if self._answering > OFFERS_MAX:
+            raise RefusedError("unavailable", f"{OFFERS_MAX} offers are being answered already")
+        try:
+            offer = _decode(message.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RefusedError(
+                "malformed", f"expected an offer as JSON, read {message.payload[:60]!r}: {error}"
+            ) from error
+        if offer.mark is not self._unit.mark:
+            raise RefusedError(
+                "wrong_mark",
+                f"this unit is marked {self._unit.mark.value!r}, the offer {offer.mark.value!r}",
+            )
+        if VERB not in uplink.config.verbs:
+            raise RefusedError(
+                "not_authorised", f"uplink {uplink.config.name!r} may not command {VERB!r}"
+            )
+        check_time(offer.issued, None, self._clock, OFFER_MS)
+        return offer
+
+
+def still_message(unit: str, mark: Mark, camera: str, time_ms: int, jpeg: bytes) -> bytes:
+    """What goes out on `still/{camera}`."""
+    picture = base64.b64encode(jpeg).decode("ascii")
+    return _encode(Still(unit=unit, mark=mark, camera=camera, t=time_ms, jpeg=picture))

@@ -1,0 +1,107 @@
+"""The verb table: what a center may ask of a unit, and what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent.alarms.engine import Engine
+from agent.clock import UnitClock
+from agent.commands import RefusedError, Verb
+from agent.media.host import MediaHost
+from agent.media.wire import MediaError
+from agent.messages import Alarm
+from agent.outbox import Outbox
+
+
+class ResendArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    epoch: str
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+
+
+class AlarmArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alarm: str
+
+
+class SosArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alarm: str = ""
+
+
+class VideoStartArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    camera: str = ""
+    mode: str = "stills"
+    period_s: float = 2.0
+    lease_s: float = 30.0
+
+
+class VideoStopArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    camera: str = ""
+
+
+def verb_table(
+    outbox: Outbox,
+    engine: Engine,
+    clock: UnitClock,
+    media: MediaHost,
+    on_alarms: Callable[[list[Alarm]], None],
+) -> dict[str, Verb]:
+    """The verbs that this unit knows, by name."""
+
+    def resend(args: ResendArgs, _by: str, uplink: Any) -> dict[str, Any]:
+        number = outbox.epoch_id(args.epoch)
+        if number is None:
+            raise RefusedError("not_found", f"epoch {args.epoch!r} is not held")
+        if not 1 <= args.first <= args.last:
+            raise RefusedError(
+                "bad_arguments", f"expected 1 <= from <= to, read {args.first} and {args.last}"
+            )
+        held = outbox.store.epochs[number]
+        count = uplink.resend(number, args.first, args.last)
+        return {"count": count, "held_from": held.first, "last": held.last}
+
+    def acknowledge(args: AlarmArgs, by: str, _uplink: Any) -> dict[str, Any]:
+        try:
+            changes = engine.acknowledge(args.alarm, by)
+        except LookupError as error:
+            raise RefusedError("not_found", str(error.args[0])) from error
+        on_alarms(changes)
+        return {"changed": len(changes)}
+
+    def confirm_sos(args: SosArgs, by: str, _uplink: Any) -> dict[str, Any]:
+        try:
+            changes = engine.end_sos(by, clock.now_ms())
+        except LookupError as error:
+            raise RefusedError("not_found", "no call for help stands") from error
+        on_alarms(changes)
+        return {"changed": len(changes)}
+
+    def start_video(args: VideoStartArgs, _by: str, _uplink: Any) -> dict[str, Any]:
+        if args.mode != "stills":
+            raise RefusedError(
+                "bad_arguments",
+                f"expected the mode 'stills' (pictures that move are offered by rtc), "
+                f"read {args.mode!r}",
+            )
+        try:
+            media.stills(args.camera, args.period_s, args.lease_s)
+        except MediaError as error:
+            raise RefusedError(error.code, str(error)) from error
+        return {}
+
+    def stop_video(args: VideoStopArgs, _by: str, _uplink: Any) -> dict[str, Any]:
+        try:
+            media.stop_stills(args.camera)
+        except MediaError as error:
+            raise RefusedError(error.code, str(error)) from error
+        return {}
+
+    return {
+        "resend": Verb(ResendArgs, resend),
+        "alarm.ack": Verb(AlarmArgs, acknowledge),
+        "sos.confirm": Verb(SosArgs, confirm_sos),
+        "video.start": Verb(VideoStartArgs, start_video),
+        "video.stop": Verb(VideoStopArgs, stop_video),
+    }
