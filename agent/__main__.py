@@ -1,0 +1,97 @@
+"""The command `outpost`: its verbs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from agent import __version__
+
+USAGE_ERROR = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; returns the exit status (0 done, 1 failed, 2 used wrongly)."""
+    args = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = args.run
+    return run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="outpost",
+        description="前哨 Outpost: the field-device edge agent of a command platform.",
+    )
+    parser.add_argument("--version", action="version", version=f"outpost {__version__}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    run = verbs.add_parser("run", help="run a unit 运行单元")
+    run.add_argument("--config", required=True, type=Path, metavar="FILE")
+    run.add_argument("--dry-run", action="store_true", help="show what would start, and end")
+    run.set_defaults(run=_run)
+
+    check = verbs.add_parser("check", help="validate configurations and scenarios 检查配置")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    check.set_defaults(run=_check)
+
+    from agent import console, drill
+
+    for name, module, text in (
+        ("drill", drill, "a drill on this machine 本机演练"),
+        ("console", console, "the page of a small command post 指挥页面"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.main)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from agent import app, config, log
+    from agent.dry_run import describe
+    from agent.toml import ConfigError
+
+    try:
+        settings = config.load(args.config)
+    except ConfigError as error:
+        return _complain(error.mistakes)
+    if args.dry_run:
+        sys.stdout.write(describe(settings))
+        return 0
+    log.set_up(settings.log)
+    try:
+        asyncio.run(app.run(settings))
+    except* OSError as group:
+        return _complain(_sentences(group))
+    return 0
+
+
+def _sentences(group: BaseExceptionGroup[OSError]) -> list[str]:
+    found: list[str] = []
+    for error in group.exceptions:
+        found += _sentences(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+    return found
+
+
+def _check(args: argparse.Namespace) -> int:
+    from agent.check import mistakes
+
+    found = [mistake for path in args.files for mistake in mistakes(path)]
+    if found:
+        return _complain(found)
+    for path in args.files:
+        sys.stdout.write(f"{path}: good\n")
+    return 0
+
+
+def _complain(sentences: list[str] | tuple[str, ...]) -> int:
+    for sentence in sentences:
+        sys.stderr.write(f"{sentence}\n")
+    return USAGE_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

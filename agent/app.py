@@ -1,0 +1,307 @@
+"""The composition root: all parts, in start order, in one TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from drivers.panel import Panel
+
+from agent import __version__, annunciator, control, health, topics
+from agent.alarms.engine import Engine
+from agent.alarms.standing import Standing
+from agent.clock import UnitClock
+from agent.commands import Commands
+from agent.config import Config
+from agent.hub import Hub
+from agent.media import wire
+from agent.media.host import MediaHost
+from agent.messages import ActiveAlarms, Alarm, CameraStatus, Status
+from agent.mqtt import Message
+from agent.outbox import Outbox
+from agent.overlay import Overlay
+from agent.retention import keep_within
+from agent.rtc import Signalling, still_message
+from agent.store import Store
+from agent.supervise import Source
+from agent.uplink import Uplink
+from agent.verbs import verb_table
+
+log = logging.getLogger(__name__)
+
+STATUS_PERIOD_S = 30.0
+STATUS_SETTLE_S = 0.3
+"""Several changes at once make one status."""
+TICK_S = 0.5
+CLOCK_PERIOD_S = 10.0
+FAREWELL_S = 1.0
+
+
+class App:
+    """One run of a unit."""
+
+    def __init__(self, config: Config, store: Store, group: asyncio.TaskGroup) -> None:
+        unit = config.unit
+        self.config = config
+        self.store = store
+        self.clock = UnitClock()
+        self.outbox = Outbox(store, self.clock)
+        silent_s = {source.name: source.table.silent_s for source in config.sources}
+        self.engine = Engine(config.set_points, silent_s, time.monotonic())
+        self.engine.restore(_saved_alarms(store), time.monotonic())
+        self.panel: Panel | None = None
+        self.overlay = Overlay(unit)
+        self.hub = Hub(
+            self.engine, self.outbox, self.clock,
+            on_alarms=self._announce, on_reading=self.overlay.reading,
+        )  # fmt: skip
+        self.media = MediaHost(
+            wire.MediaConfig(
+                unit=unit.id, mark=unit.mark, cameras=config.cameras,
+                title=unit.name.get("zh", unit.id), enabled=config.media.enabled,
+            ),
+            on_still=self._still, on_event=self._media_event, on_stats=lambda stats: None,
+        )  # fmt: skip
+        self.commands = Commands(unit.id, unit.mark, self.outbox)
+        self.commands.verbs = verb_table(
+            self.outbox, self.engine, self.clock, self.media, self.hub.alarms
+        )
+        self.signalling = Signalling(unit, self.clock, self.media, group, self.hub.event)
+        self.sources = [
+            Source(source, self.hub.emit, self._source_changed) for source in config.sources
+        ]
+        self.uplinks = [
+            Uplink(
+                uplink, unit, self.outbox, make_status=self.status, make_active=self.active,
+                on_message=self._message, on_change=self._uplink_changed,
+            )
+            for uplink in config.uplinks
+        ]  # fmt: skip
+        self._state = "running"
+        self._version = 0
+        self._status_due = asyncio.Event()
+
+    # -- what stands in the retained messages ------------------------------------------------
+
+    def status(self, uplink: Uplink) -> Status:
+        unit = self.config.unit
+        self._version += 1
+        return Status(
+            unit=unit.id, org=unit.org, name=unit.name, profile=unit.profile.value, mark=unit.mark,
+            software=f"outpost {__version__}", epoch=self.outbox.epoch.name,
+            version=self._version, t=self.clock.now_ms(), clock=self.clock.source,
+            state=self._state, epochs=self.outbox.epochs(), pending=uplink.cursor.pending(),
+            sources=tuple(source.status() for source in self.sources),
+            cameras=tuple(
+                CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
+                for camera in self.media.stats.cameras
+            ),
+            verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
+        )  # fmt: skip
+
+    def active(self) -> ActiveAlarms:
+        self._version += 1
+        return ActiveAlarms(
+            unit=self.config.unit.id, mark=self.config.unit.mark, epoch=self.outbox.epoch.name,
+            version=self._version, t=self.clock.now_ms(), alarms=self.engine.active(),
+        )  # fmt: skip
+
+    def report(self) -> dict[str, Any]:
+        """The control socket's `status`."""
+        return {
+            "unit": self.config.unit.id,
+            "epoch": self.outbox.epoch.name,
+            "made": {epoch.epoch: epoch.last for epoch in self.outbox.epochs()},
+            "pending": {uplink.config.name: uplink.cursor.pending() for uplink in self.uplinks},
+            "uplinks": {
+                uplink.config.name: {"state": uplink.state, "detail": uplink.detail}
+                for uplink in self.uplinks
+            },
+            "sources": [
+                {**msgspec.to_builtins(source.status()), "counters": source.counters()}
+                for source in self.sources
+            ],
+            "alarms": [msgspec.to_builtins(alarm) for alarm in self.engine.active()],
+            "store": {"trouble": self.store.trouble},
+            "ready": all(source.state == "up" for source in self.sources),
+            "media": msgspec.to_builtins(self.media.stats),
+        }
+
+    # -- what parts tell ---------------------------------------------------------------------
+
+    def _announce(self, changes: list[Alarm]) -> None:
+        active = self.engine.active()
+        if self.panel is not None:
+            self.panel.show(annunciator.pattern(active))
+        self.store.keep("alarms", msgspec.json.encode(self.engine.save()), urgent=True)
+        self.overlay.alarms(active)
+        for uplink in self.uplinks:
+            uplink.publish_active()
+        for change in changes:
+            log.warning("alarm %s: %s, %s", change.alarm, change.change, change.state.value)
+
+    def _source_changed(self, source: Source) -> None:
+        name = "source_up" if source.state == "up" else "source_down"
+        self.hub.event(name, source.config.name, source.detail)
+        self._status_due.set()
+
+    def _uplink_changed(self, uplink: Uplink) -> None:
+        name = "uplink_up" if uplink.state == "up" else "uplink_down"
+        self.hub.event(name, uplink.config.name, uplink.detail)
+        uplink.publish_status()
+
+    def _media_event(self, event: wire.MediaEvent) -> None:
+        if event.event in ("media_up", "media_down"):
+            self.hub.event(event.event, "media", event.detail)
+        self._status_due.set()
+
+    def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
+        unit = self.config.unit
+        payload = still_message(unit.id, unit.mark, camera, time_ms, jpeg)
+        for uplink in self.uplinks:
+            uplink.publish(f"still/{camera}", payload, qos=0)
+
+    def _message(self, uplink: Uplink, message: Message) -> None:
+        try:
+            topic = topics.parse(message.topic)
+        except ValueError as error:
+            log.warning("uplink %s: %s", uplink.config.name, error)
+            return
+        match topic.path:
+            case ("cmd", _):
+                self.commands.handle(topic, message, uplink)
+            case ("rtc", *_):
+                self.signalling.handle(topic, message, uplink)
+
+    def _sos(self) -> None:
+        self.hub.alarms(self.engine.sos(self.clock.now_ms()))
+
+    def _acknowledge(self) -> None:
+        """The unit's own button: everything that stands has been seen."""
+        for alarm in self.engine.active():
+            with contextlib.suppress(LookupError):
+                self.hub.alarms(self.engine.acknowledge(alarm.alarm, "panel"))
+
+    # -- tasks -------------------------------------------------------------------------------
+
+    async def watch_silence(self) -> None:
+        while True:
+            now = time.monotonic()
+            self.hub.alarms(self.engine.tick(now, self.clock.now_ms()))
+            due = self.engine.next_tick()
+            await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
+
+    async def rewrite_status(self) -> None:
+        """Soon after a change, and now and then without one."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_PERIOD_S):
+                    await self._status_due.wait()
+            await asyncio.sleep(STATUS_SETTLE_S)
+            self._status_due.clear()
+            for uplink in self.uplinks:
+                uplink.publish_status()
+
+    async def check_clock(self) -> None:
+        while True:
+            self.clock.check()
+            await asyncio.sleep(CLOCK_PERIOD_S)
+
+    async def draw_overlay(self) -> None:
+        while True:
+            await self.overlay.changed()
+            self.media.overlay(self.overlay.message(self.clock.now_ms()))
+
+    async def fail_with_store(self) -> None:
+        """A store that has failed ends the agent: systemd starts it again."""
+        await self.store.failed
+
+    def deleted(self, epoch: str, first: int, last: int, reason: str) -> None:
+        self.hub.event(
+            "retention", "store", f"deleted by {reason}", epoch=epoch, first=first, last=last
+        )
+
+    async def drain(self) -> None:
+        """Give what waits a last chance, then say goodbye with the final status."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.store.shutdown_drain_s):
+                await asyncio.gather(*(uplink.drain() for uplink in self.uplinks))
+        self._state = "stopped"
+        farewells = [future for uplink in self.uplinks if (future := uplink.publish_status())]
+        if farewells:
+            await asyncio.wait(farewells, timeout=FAREWELL_S)
+
+
+def _saved_alarms(store: Store) -> list[Standing]:
+    try:
+        return msgspec.json.decode(store.kept.get("alarms", b"[]"), type=list[Standing])
+    except msgspec.DecodeError as error:
+        log.error("the stored alarms cannot be read: %s", error)
+        return []
+
+
+async def run(config: Config) -> None:
+    """Run a unit until SIGTERM or SIGINT.  OSError where it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    directory = Path(config.store.dir)
+    async with contextlib.AsyncExitStack() as stack:
+        store: Store = await stack.enter_async_context(Store.open(directory))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        app = App(config, store, group)
+        await stack.enter_async_context(control.serve(directory, {"status": app.report}))
+        if config.panel is not None:
+            app.panel = await stack.enter_async_context(
+                Panel(config.panel, on_sos=app._sos, on_ack=app._acknowledge)
+            )
+        await _live(app, group, stop)
+
+
+async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+    if app.store.set_aside is not None:
+        app.hub.event("store_set_aside", "store", f"damaged; kept as {app.store.set_aside.name}")
+    app.hub.event("started", "agent", f"outpost {__version__}")
+    app._announce([])
+    sources = [
+        group.create_task(source.run(), name=f"source[{source.config.name}]")
+        for source in app.sources
+    ]
+    parts = {
+        "silence": app.watch_silence(),
+        "status": app.rewrite_status(),
+        "clock": app.check_clock(),
+        "overlay": app.draw_overlay(),
+        "media": app.media.run(),
+        "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
+        "store": app.fail_with_store(),
+        "watchdog": health.feed_watchdog(lambda: not app.store.failed.done()),
+        **{f"uplink[{uplink.config.name}]": uplink.run() for uplink in app.uplinks},
+    }
+    tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+    health.notify("READY=1")
+    log.info("unit %s: %d sources, %d uplinks, epoch %s", app.config.unit.id, len(sources),
+             len(app.uplinks), app.outbox.epoch.name)  # fmt: skip
+    await stop.wait()
+    health.notify("STOPPING=1")
+    await _end(sources)
+    app.hub.event("stopping", "agent")
+    await app.drain()
+    await _end(tasks)
+    for uplink in app.uplinks:
+        uplink.cursor.save()
+    await app.store.flush()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,37 @@
+"""`outpost run --dry-run`: what would start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.config import Config
+
+
+def describe(config: Config) -> str:
+    """A line for each part, in start order."""
+    return "".join(f"{line}\n" for line in _lines(config))
+
+
+def _lines(config: Config) -> Iterator[str]:
+    unit = config.unit
+    yield f"unit {unit.id} of {unit.org}, profile {unit.profile.value}, mark {unit.mark.value}"
+    store = config.store
+    yield f"store {store.dir}, {store.retention_days:g} days, {store.max_mb} MB"
+    for source in config.sources:
+        line = source.line
+        present = "" if Path(source.table.port).exists() else " (not there now)"
+        yield (
+            f"source {source.name}: {source.table.driver} on {source.table.port}{present}, "
+            f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}, "
+            f"silent after {source.table.silent_s:g} s"
+        )
+    yield f"alarms {config.alarms.limits}: {', '.join(sorted(config.set_points))}"
+    if config.panel is not None:
+        yield f"panel {config.panel.factory}"
+    for camera in config.cameras:
+        state = "" if config.media.enabled else " (media is off)"
+        yield f"camera {camera.name}: {camera.source}{state}"
+    for uplink in config.uplinks:
+        secure = "TLS" if uplink.tls else "no TLS"
+        yield f"uplink {uplink.name}: {uplink.host}:{uplink.port}, {secure}"
