@@ -124,7 +124,8 @@ class Port(Protocol):
 class Driver(Protocol):
     """What the supervisor runs."""
 
-    counters: Counters
+    @property
+    def counters(self) -> Counters: ...
 
     async def run(self, port: Port, emit: Emit) -> None: ...
 

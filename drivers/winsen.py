@@ -95,7 +95,7 @@ _CO2 = Module(
     warmup_s=180.0,
     warmup_counts=frozenset((0, 400, 410)),
 )
-_METHANE = Module(uploads=False, gas="ch4", resolution=1.0, unit="%LEL", temperature=True)
+_METHANE = Module(uploads=False, gas="combustible", resolution=1.0, unit="%LEL", temperature=True)
 
 MODULES: dict[str, Module] = {
     "ze03": Module(),
@@ -128,7 +128,8 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     resolution: float | None = None
     """What one count of a reply is worth; an upload names its own decimals, which win."""
     unit: Literal["ppm", "/100", "%LEL"] | None = None
-    """Unit of a reply of the mh440d and mh441d, which exist in %LEL (default) and % of volume."""
+    """Unit of a reply of the mh440d and mh441d, which exist in %LEL (default, then the quantity is
+    `combustible`) and in % of volume (say `gas = "ch4"` and the resolution)."""
     full_scale: float | None = None
     """Upper end of the range, in the unit of the value, where the frame does not give it."""
     period_s: float = 1.0
@@ -160,7 +161,7 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         known = sorted({gas for gas, _ in GASES.values()})
         if module.gas is None and self.gas is None:
             raise ValueError(f"gas: missing; a {self.module} is made for one of {', '.join(known)}")
-        if self.gas is None or self.gas == module.gas:
+        if self.gas is None or self.gas == module.gas or (module is _METHANE and self.gas == "ch4"):
             return
         # ZE07 exists for carbon monoxide and for hydrogen.
         if module.gas is not None and (self.module.lower(), self.gas) != ("ze07", "h2"):
@@ -171,6 +172,9 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     def spec(self) -> Module:
         """The module's row in MODULES.  ValueError: there is none."""
         name = self.module.lower().replace("-", "").replace("_", "")
+        # The last letter of MH-Z19B, ZE16B, ZH03B is a generation that speaks alike.
+        if name not in MODULES and name[-1:].isalpha() and name[:-1] in MODULES:
+            name = name[:-1]
         if name not in MODULES:
             near = difflib.get_close_matches(name, MODULES, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
