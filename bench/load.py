@@ -1,0 +1,84 @@
+"""Memory and CPU of one agent at 10 records a second, beside the floor at the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from pathlib import Path
+
+import msgspec
+
+from agent.messages import Batch
+from agent.mqtt import Message
+from bench.figure import Figure, figure
+from bench.rig import (
+    FLOOR_TOPIC,
+    READINGS_TOPIC,
+    BenchError,
+    gauge,
+    rig,
+    running,
+    subscribed,
+)
+
+RECORDS_PER_S = 10
+SETTLE_S = 5
+SECONDS = 30
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """RSS and PSS (shared pages divided among those who share them)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    rss, pss = (re.search(rf"^{name}: +(\d+) kB", text, re.MULTILINE) for name in ("Rss", "Pss"))
+    if rss is None or pss is None:
+        raise BenchError(f"/proc/{pid}/smaps_rollup has no Rss or no Pss")
+    return int(rss[1]) / 1024, int(pss[1]) / 1024
+
+
+async def measure() -> list[Figure]:
+    records = {READINGS_TOPIC: 0, FLOOR_TOPIC: 0}
+
+    def take(message: Message) -> None:
+        if message.topic == READINGS_TOPIC:
+            records[READINGS_TOPIC] += len(msgspec.json.decode(message.payload, type=Batch).records)
+        else:
+            records[FLOOR_TOPIC] += 1
+
+    with rig() as bench, gauge() as one, gauge() as other:
+        async with subscribed(bench, list(records), take):
+            with (
+                running(bench.agent_command(one.device)) as agent,
+                running(bench.floor_command(other.device)) as floor,
+            ):
+                pids = (agent.pid, floor.pid)
+                start = time.monotonic()
+                used = [0.0, 0.0]
+                for number in range((SETTLE_S + SECONDS) * RECORDS_PER_S):
+                    if number == SETTLE_S * RECORDS_PER_S:
+                        used = [cpu_s(pid) for pid in pids]
+                        records.update(dict.fromkeys(records, 0))
+                    one.play(number % 100)
+                    other.play(number % 100)
+                    due = start + (number + 1) / RECORDS_PER_S
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
+                memory = [memory_mb(pid) for pid in pids]
+    wanted = SECONDS * RECORDS_PER_S
+    for topic, count in records.items():
+        if abs(count - wanted) > RECORDS_PER_S:
+            raise BenchError(f"{topic}: expected {wanted} records, but {count} arrived")
+    note = f"one agent, {RECORDS_PER_S} records/s for {SECONDS} s, media off; other: bench/floor.py"
+    cpu = [100 * seconds / SECONDS for seconds in used]
+    return [
+        figure("memory RSS", memory[0][0], memory[1][0], "MB", note),
+        figure("memory PSS", memory[0][1], memory[1][1], "MB", note),
+        figure("CPU", cpu[0], cpu[1], "% of a core", note),
+    ]
