@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import statistics
 import time
 from typing import Any
@@ -101,7 +102,7 @@ async def one_drill() -> tuple[float, float]:
     command = [*OUTPOST, "drill", SCENARIO, "--seed", "1", "--port", str(port)]
     async with aiohttp.ClientSession() as session:
         start = time.perf_counter()
-        with running(command):
+        with running(command, signal.SIGINT):
             try:
                 async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
                     reading = group.create_task(first_reading(session, url))
