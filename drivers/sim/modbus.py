@@ -89,7 +89,7 @@ class State(IntEnum):
     TIMEOUT = 0x0A
     STEL_ALARM = 0x0B
     TWA_ALARM = 0x0C
-    COMMS_FAULT = 0x0D
+    COMMS_FAULT = 0x0F
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ CELLS = {
     for cell in (
         Cell(quantity="co", gas_id=5, low=24, high=160, full_scale=1000),
         Cell(quantity="co2", gas_id=6, low=5000, high=30000, full_scale=50000),
-        Cell(quantity="ch4", gas_id=11, unit=Unit.LEL, low=10, high=20, full_scale=100),
+        Cell(quantity="ch4", gas_id=11, unit=Unit.VOL, decimals=2, low=0.5, high=1, full_scale=5),
         Cell(quantity="combustible", gas_id=11, unit=Unit.LEL, low=10, high=20, full_scale=100),
         Cell(quantity="h2s", gas_id=52, decimals=1, low=10, high=20, full_scale=100),
         Cell(quantity="nh3", gas_id=63, low=25, high=50, full_scale=100),

@@ -38,7 +38,7 @@ class Gas(msgspec.Struct, frozen=True):
     code: int
     decimals: int
     full_scale: float
-    """ppm; per cent of volume for o2, per cent LEL for the mh441d's ch4."""
+    """ppm; per cent of volume for o2, per cent LEL for combustible."""
     mg_per_ppm: float = 0.0
     """mg/m3 in one ppm at 20 C, for the modules that also give ug/m3."""
 
@@ -99,7 +99,7 @@ MODULES = {
     "ze15": Module(gases={"co": Gas(0x04, 1, 500)}, query="fault_bit"),
     "ze16": Module(gases={"co": Gas(0x04, 0, 500)}, mode_command=_MODE_ZE07, query="fault_bit"),
     "mhz19": Module(gases={"co2": Gas(0, 0, 5000)}, active=False, query="temperature"),
-    "mh441d": Module(gases={"ch4": Gas(0, 0, 100)}, active=False, query="temperature"),
+    "mh441d": Module(gases={"combustible": Gas(0, 0, 100)}, active=False, query="temperature"),
     "zh03": Module(gases={}, active=False, query="particles"),
 }
 
@@ -124,7 +124,7 @@ class Twin:
 
     `layout` (ZE03 only): `gas`, FF gas unit decimals value full-scale, or `86`, the older firmware
     that streams its query reply.  Default: `gas`, but `86` for oxygen, for which the sheet gives no
-    unit.  `set` takes the gas's own quantity in ppm (o2: per cent of volume, mh441d's ch4: %LEL,
+    unit.  `set` takes the gas's own quantity in ppm (o2: per cent of volume, combustible: %LEL,
     particles: ug/m3) and, for mhz19 and mh441d, `temperature` in Cel.  A value of None: ZE15 and
     ZE16 say so by their fault bit; the others have no word for it and keep silent.
     """

@@ -41,7 +41,9 @@ async def playing(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def test_a_twin_is_played_until_it_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     link = tmp_path / "gas"
     async with playing("winsen", "--link", str(link), "--gas", "cl2") as process:
-        assert process.stdout and process.stdin and process.stderr
+        assert process.stdout
+        assert process.stdin
+        assert process.stderr
         assert await process.stdout.readline() == f"winsen on {link}\n".encode()
         process.stdin.write(b"cl2=1.2\nnonsense\n")
         assert (await process.stderr.readline()).startswith(b"'nonsense' is not understood")
@@ -118,7 +120,8 @@ async def test_typed_lines(tmp_path: Path) -> None:
 async def test_input_at_its_end_goes_on_playing(tmp_path: Path) -> None:
     link = tmp_path / "gnss"
     async with playing("nmea", "--link", str(link), "--rate-hz", "10") as process:
-        assert process.stdout and process.stdin
+        assert process.stdout
+        assert process.stdin
         process.stdin.close()
         assert await process.stdout.readline()
         with client(link) as fd:

@@ -69,7 +69,11 @@ def test_active_frames_of_the_data_sheets(
         ({"module": "ze03", "gas": "co"}, {"co": 200.0}, "FF 86 00 C8 00 00 00 00 B2"),
         ({"module": "ZE08"}, {"ch2o": 0.037}, "FF 86 00 2E 00 00 00 25 27"),
         ({"module": "MH-Z19"}, {"co2": 608.0, "temperature": 31.0}, "FF 86 02 60 47 00 00 00 D1"),
-        ({"module": "mh_441d"}, {"ch4": 20.0, "temperature": 31.0}, "FF 86 00 14 47 00 00 00 1F"),
+        (
+            {"module": "mh_441d"},
+            {"combustible": 20.0, "temperature": 31.0},
+            "FF 86 00 14 47 00 00 00 1F",
+        ),
         (
             {"module": "zh03"},
             {"pm2_5": 35.0, "pm10": 50.0, "pm1": 20.0},
