@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCKED := -q -c requirements.lock
 WEB := agent/console
-PAGE := $(WEB)/static/.built
+PAGE := $(WEB)/static/sources.sha256
 
 .DEFAULT_GOAL := help
 .PHONY: help setup drill test check bench wheel install uninstall lock clean
