@@ -101,6 +101,11 @@ class Calendar:
         self._second = 0.0
         self._corrected = False
 
+    def hint(self, second: float | None, date: dt.date) -> None:
+        """A date without a fix comes from the receiver's own clock: better than none, no more."""
+        if self._date is None and second is not None and date >= self._not_before:
+            self._date, self._second = date, second
+
     def stamp(self, second: float | None, date: dt.date | None) -> tuple[str | None, list[str]]:
         """ISO 8601 UTC and the flags that go with it; None while no date is known."""
         if second is None:
@@ -181,6 +186,8 @@ class Assembler:
             quiet, self._before, self._epoch = self._epoch.quiet, self._epoch, _Epoch()
             if quiet:
                 self._first = report.address
+        if report.kind == "ZDA" and report.date is not None:
+            self._calendar.hint(report.second, report.date)
         joined = self._epoch.key is None and report.key is not None
         self._epoch.add(report)
         if joined and self._continues_the_one_before():

@@ -159,7 +159,7 @@ BINARY_MAX = 4096
 stay below (RXM-RAWX of 64 signals: 2072)."""
 NMEA_LIMIT = BINARY_MAX + 16
 
-_CANDIDATE = re.compile(rb"[$!\xb5\xd3\xba]")
+_CANDIDATE = re.compile(rb"[$!\xb5\xd3\xba\r\n]")
 _BETWEEN = re.compile(rb"[\r\n]+")
 # A sentence holds printable ASCII; a `$` inside means that the one before was cut short.
 _SENTENCE = re.compile(rb"[$!]([ -#%-)+-~]{5,})\*([0-9A-Fa-f]{2})")

@@ -21,6 +21,7 @@ import pynmea2  # type: ignore[import-untyped]
 from . import Counters, DriverConfig, Emit, Fix, Instrument, Port
 from .epoch import Assembler, Report
 from .framing import NMEA_LIMIT, Deframer, Frame, match_nmea
+from .sky import Sky
 
 INSTRUMENT = Instrument(
     title="GNSS receiver, NMEA 0183 / 4.11 (GPS, BeiDou, GLONASS, Galileo, QZSS)",
@@ -70,11 +71,6 @@ _READ = frozenset((b"RMC", b"GGA", b"GNS", b"GSA", b"GSV", b"VTG", b"GST", b"ZDA
 ALTITUDE_M = (-500.0, 9000.0)
 """Outside of this, no altitude of a unit on the ground or of its helicopter."""
 KNOTS_MAX = 2000.0
-
-SKY_STALE_S = 10.0
-"""A constellation not heard of for so long is no longer counted as seen."""
-SKY_GROUPS_MAX = 64
-SATELLITES_MAX = 64
 
 
 class Config(DriverConfig, frozen=True, kw_only=True):
@@ -176,7 +172,7 @@ def _rmc(f: _Fields, at: float) -> Report:
         at=at,
         second=f.second(),
         date=_date(ddmmyy[1], ddmmyy[2], ddmmyy[3]) if ddmmyy else None,
-        valid=f.text("status") == "A" and mode != "N",
+        valid=_status_valid(f.text("status"), mode),
         lat=lat,
         lon=lon,
         speed=None if knots is None else knots * KNOT_M_S,
@@ -189,19 +185,21 @@ def _rmc(f: _Fields, at: float) -> Report:
 def _gga(f: _Fields, at: float) -> Report:
     lat, lon = f.position()
     alt, flags = _altitude(f)
-    status = _QUALITY.get(f.text("gps_qual") or "")
+    status, n_sat = _QUALITY.get(f.text("gps_qual") or ""), f.count("num_sats")
+    # Seen on a Hemisphere receiver that was starting: a position measured with no satellite.
+    measured = n_sat != 0 or status in ("dr", "manual", "simulated")
     return Report(
         kind=f.kind,
         talker=f.talker,
         at=at,
         second=f.second(),
-        valid=status is not None,
+        valid=status is not None and measured,
         lat=lat,
         lon=lon,
         alt=alt,
         geoid_sep=f.number("geo_sep", -200, 200),
         hdop=_dop(f, "horizontal_dil"),
-        n_sat=f.count("num_sats"),
+        n_sat=n_sat,
         status=status,
         flags=flags,
     )
@@ -238,7 +236,7 @@ def _gll(f: _Fields, at: float) -> Report:
         talker=f.talker,
         at=at,
         second=f.second(),
-        valid=f.text("status") == "A" and mode != "N",
+        valid=_status_valid(f.text("status"), mode),
         lat=lat,
         lon=lon,
         status=_MODE.get(mode or ""),
@@ -306,6 +304,12 @@ _REPORTS = {
 }
 
 
+def _status_valid(status: str | None, mode: str | None) -> bool:
+    """A valid, V a warning, which the standard demands for estimated, manual and simulated
+    positions as well: those are fixes, marked by their mode."""
+    return (status == "A" and mode != "N") or (status == "V" and mode in ("E", "M", "S"))
+
+
 def _track(degrees: float | None) -> float | None:
     return 0.0 if degrees == 360 else degrees
 
@@ -323,40 +327,6 @@ def _altitude(f: _Fields) -> tuple[float | None, tuple[str, ...]]:
     return alt, ()
 
 
-class _Sky:
-    """Satellites in view, from GSV: one group of sentences a talker and signal."""
-
-    def __init__(self) -> None:
-        self._building: dict[str, set[str]] = {}
-        self._groups: dict[str, tuple[float, frozenset[str]]] = {}
-
-    def add(self, f: _Fields, at: float) -> None:
-        # An odd field after the satellites is the signal (4.11), not a satellite of its own.
-        rest = f.data[3:]
-        signal = rest[-1] if len(rest) % 4 == 1 else ""
-        group, index = f.talker + signal, f.text("msg_num")
-        if index == "1":
-            self._building.pop(group, None)
-            if len(self._building) >= SKY_GROUPS_MAX:
-                self._building.clear()
-            self._building[group] = set()
-        seen = self._building.get(group)
-        if seen is None or index is None:
-            return
-        if len(seen) < SATELLITES_MAX:
-            seen.update(f"{f.talker} {sv}" for sv in rest[: len(rest) // 4 * 4 : 4] if sv)
-        if index == f.text("num_messages"):
-            del self._building[group]
-            if len(self._groups) >= SKY_GROUPS_MAX:
-                self._groups.clear()
-            self._groups[group] = (at, frozenset(seen))
-
-    def count(self, at: float) -> int | None:
-        """Each satellite once, however many signals of it are heard."""
-        fresh = [group for heard, group in self._groups.values() if at - heard <= SKY_STALE_S]
-        return len(frozenset().union(*fresh)) if fresh else None
-
-
 class Decoder:
     """Bytes of a receiver in, one Fix an epoch out.  Pure; never raises on what it reads."""
 
@@ -365,7 +335,7 @@ class Decoder:
         self.counters = Counters() if counters is None else counters
         self._framer = Deframer(match_nmea, limit=NMEA_LIMIT, counters=self.counters)
         self._epochs = Assembler(uere_m=config.uere_m, not_before=config.not_before)
-        self._sky = _Sky()
+        self._sky = Sky()
         self._antenna: tuple[str, ...] = ()
         self._settled = True
 
@@ -395,7 +365,7 @@ class Decoder:
         if fields.kind in _REPORTS:
             return self._epochs.add(_REPORTS[fields.kind](fields, at))
         if fields.kind == "GSV":
-            self._sky.add(fields, at)
+            self._sky.add(fields.talker, fields.data, at)
         elif match := _ANTENNA_TEXT.search(fields.text("text") or ""):
             flag = _ANTENNA[match[1].upper()]
             self._antenna = (flag,) if flag else ()
