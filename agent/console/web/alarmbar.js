@@ -1,0 +1,107 @@
+/** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
+import { isOpen, isPerson, measureOf, signOf, titleOf } from "./alarm.js";
+import { arrange, button, el, setClass, setText, show } from "./dom.js";
+import { codeWord, word } from "./lang.js";
+
+/** @typedef {import("./types.js").Alarm} Alarm */
+/** @typedef {import("./fleet.js").Unit} Unit */
+/** @typedef {{unit: Unit, alarm: Alarm}} Standing */
+
+/**
+ * @typedef {object} Context
+ * @property {(unit: Unit) => string} nameOf
+ * @property {(ms: number) => string} ageText
+ * @property {(standing: Standing) => void} acknowledge
+ * @property {(key: string) => boolean} waits
+ * @property {(id: string) => void} select
+ */
+
+/** @param {Standing} standing @returns {string} */
+export const keyOf = ({ unit, alarm }) => `${unit.id}:${alarm.alarm}`;
+
+/** One alarm's tile. */
+class Tile {
+  /** @param {Context} context */
+  constructor(context) {
+    this.context = context;
+    /** @type {Standing|null} */
+    this.standing = null;
+    this.sign = el("span", "alarm-sign");
+    this.who = el("span", "alarm-who");
+    this.state = el("span", "alarm-state");
+    this.title = el("b", "alarm-title");
+    this.detail = el("span", "alarm-detail");
+    const body = button("alarm-body", () => this.standing && context.select(this.standing.unit.id),
+      this.who, this.state, this.title, this.detail);
+    this.ack = button("alarm-ack", () => this.standing && context.acknowledge(this.standing));
+    this.node = el("li", "alarm", this.sign, body, this.ack);
+  }
+
+  /** @param {Standing} standing @param {number} now */
+  update(standing, now) {
+    this.standing = standing;
+    const { unit, alarm } = standing;
+    const { nameOf, ageText, waits } = this.context;
+    const open = isOpen(alarm);
+    this.node.dataset.rank = String(Math.min(alarm.rank, 4));
+    this.node.dataset.alarm = alarm.alarm;
+    setClass(this.node, "open", open);
+    setClass(this.node, "person", isPerson(alarm));
+    setText(this.sign, signOf(alarm));
+    setText(this.who, nameOf(unit));
+    setText(this.title, titleOf(alarm));
+    setText(this.detail, measureOf(alarm));
+    const state = alarm.by && !open ? word("alarm.by", { by: alarm.by })
+      : codeWord("alarm.state", alarm.state);
+    const since = alarm.since ? ageText(now - alarm.since) : "";
+    setText(this.state, [state, since].filter(Boolean).join(" · "));
+    this.detail.title = alarm.limit_basis ?? "";
+    show(this.ack, open);
+    const waiting = waits(keyOf(standing));
+    this.ack.disabled = waiting;
+    const action = word(alarm.code === "sos" ? "alarm.sos.confirm" : "alarm.ack");
+    setText(this.ack, waiting ? word("alarm.sending") : action);
+    this.ack.setAttribute("aria-label", word("alarm.ack.label", { what: `${nameOf(unit)} ${titleOf(alarm)}` }));
+  }
+}
+
+export class AlarmBar {
+  /** @param {HTMLElement} node @param {HTMLElement} announcer @param {Context} context */
+  constructor(node, announcer, context) {
+    this.context = context;
+    this.announcer = announcer;
+    this.count = el("div", "alarm-count");
+    this.list = el("ul", "alarm-list");
+    node.append(this.count, this.list);
+    this.node = node;
+    /** @type {Map<string, Tile>} */
+    this.tiles = new Map();
+  }
+
+  /** @param {Standing[]} standing in order @param {boolean} known @param {number} now */
+  update(standing, known, now) {
+    const open = standing.filter(({ alarm }) => isOpen(alarm)).length;
+    setClass(this.node, "calm", standing.length === 0);
+    setClass(this.node, "unknown", !known);
+    const quiet = known ? `✓ ${word("alarms.none")}` : `? ${word("alarms.unknown")}`;
+    setText(this.count, standing.length
+      ? word("alarms.count", { n: standing.length, open }) : quiet);
+    const tiles = standing.map((one) => this.#tile(one, now));
+    arrange(this.list, tiles.map(({ node }) => node));
+    const kept = new Set(standing.map(keyOf));
+    for (const key of this.tiles.keys()) if (!kept.has(key)) this.tiles.delete(key);
+  }
+
+  /** @param {Standing} standing @param {number} now */
+  #tile(standing, now) {
+    const key = keyOf(standing);
+    const there = this.tiles.get(key);
+    const tile = there ?? new Tile(this.context);
+    tile.update(standing, now);
+    if (!there) {
+      this.tiles.set(key, tile);
+      setText(this.announcer, [tile.who, tile.title, tile.detail].map(({ textContent }) => textContent).join(" "));
+    }
+    return tile;
+  }
+}

@@ -1,0 +1,127 @@
+/** A unit's card: who, how reached, how old, its video, its readings, its count of records. */
+import { signOf, worstOf } from "./alarm.js";
+import { colourOf } from "./colour.js";
+import { arrange, button, el, setClass, setText, show } from "./dom.js";
+import { codeWord, word } from "./lang.js";
+import { byImportance, isBattery, placeText, quantityText } from "./reading.js";
+import { Tile } from "./tile.js";
+import { VideoPane } from "./video.js";
+
+/** @typedef {import("./fleet.js").Unit} Unit */
+/** @typedef {import("./types.js").Latest} Latest */
+
+/**
+ * @typedef {object} Context
+ * @property {(unit: Unit) => string} nameOf
+ * @property {(ms: number) => string} ageText
+ * @property {(id: string) => void} select
+ */
+
+export class Card {
+  /** @param {string} id @param {Context} context */
+  constructor(id, context) {
+    this.id = id;
+    this.context = context;
+    this.video = new VideoPane(id);
+    /** @type {Map<string, Tile>} */
+    this.tiles = new Map();
+    this.name = el("b", "card-name");
+    this.sub = el("span", "card-id");
+    this.sign = el("span", "card-sign");
+    this.link = el("span", "chip");
+    this.age = el("span", "card-age");
+    this.battery = el("span", "card-battery");
+    this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
+      this.name, this.sub, this.sign, el("span", "spring"), this.battery, this.age, this.link);
+    this.grid = el("div", "tiles");
+    this.empty = el("p", "card-empty");
+    this.place = el("span", "card-place");
+    this.counts = el("span", "card-counts");
+    this.node = el("article", "card", this.head,
+      el("div", "card-body", this.video.node, el("div", "card-readings", this.grid, this.empty)),
+      el("footer", "card-foot", this.place, this.counts));
+    this.node.dataset.unit = id;
+  }
+
+  /** @param {Unit} unit @param {boolean} selected @param {number} now */
+  update(unit, selected, now) {
+    const old = unit.isOld(now);
+    this.node.style.setProperty("--unit", colourOf(unit.id));
+    setClass(this.node, "selected", selected);
+    setClass(this.node, "old", old);
+    this.#head(unit, old, now);
+    this.#readings(unit, now);
+    this.#foot(unit);
+    const camera = unit.state.status?.cameras?.find(({ state }) => state !== "disabled")?.name ?? "";
+    this.video.camera = camera;
+    this.video.update(unit.stills[camera], now);
+  }
+
+  /** @param {Unit} unit @param {boolean} old @param {number} now */
+  #head(unit, old, now) {
+    const { nameOf, ageText } = this.context;
+    const { status, alarms } = unit.state;
+    const worst = worstOf(alarms);
+    setText(this.name, nameOf(unit));
+    setText(this.sub, [status ? codeWord("profile", status.profile) : "", unit.id].filter(Boolean).join(" · "));
+    setText(this.sign, worst ? signOf(worst) : "");
+    this.sign.dataset.rank = worst ? String(Math.min(worst.rank, 4)) : "";
+    this.head.setAttribute("aria-label", word("unit.select", { name: nameOf(unit) }));
+    const stopped = status?.state === "stopped";
+    setText(this.link, stopped ? word("unit.stopped") : `${word("link")} ${codeWord("link", unit.link)}`);
+    this.link.dataset.state = stopped ? "closed" : unit.link;
+    const age = unit.heard ? ageText(now - unit.heard) : "";
+    setText(this.age, old && age ? `${word("unit.old")} ${age}` : age);
+    const battery = Object.values(unit.state.latest).find(({ quantity }) => isBattery(quantity));
+    setText(this.battery, battery
+      ? `${word("unit.battery")} ${quantityText(battery.value, battery.unit)}` : "");
+  }
+
+  /** @param {Unit} unit @param {number} now */
+  #readings(unit, now) {
+    const { latest, alarms } = unit.state;
+    const shown = Object.entries(latest)
+      .filter(([, one]) => !isBattery(one.quantity))
+      .sort(([, a], [, b]) => byImportance(a.quantity, b.quantity) || a.source.localeCompare(b.source));
+    const twice = doubled(shown.map(([, one]) => one));
+    const nodes = shown.map(([key, one]) => {
+      let tile = this.tiles.get(key);
+      if (!tile) this.tiles.set(key, (tile = new Tile()));
+      tile.update(one, alarms.filter((alarm) => alarm.source === one.source && alarm.quantity === one.quantity),
+        { now, ageText: this.context.ageText, suffix: twice.has(one.quantity) ? ` (${one.source})` : "" });
+      return tile.node;
+    });
+    arrange(this.grid, nodes);
+    show(this.empty, nodes.length === 0);
+    setText(this.empty, word("unit.noreadings"));
+  }
+
+  /** @param {Unit} unit */
+  #foot({ state: { fix, counts, status } }) {
+    const placed = typeof fix?.lat === "number" && typeof fix.lon === "number";
+    const place = placed ? [
+      placeText(/** @type {number} */ (fix.lat), /** @type {number} */ (fix.lon)),
+      typeof fix.eph === "number" ? `±${fix.eph.toFixed(0)} m` : "",
+      fix.status ? codeWord("status", fix.status) : "",
+    ] : [word("unit.noposition")];
+    if (status?.clock === "free") place.push(word("unit.clock.free"));
+    setText(this.place, place.filter(Boolean).join(" · "));
+    const numbers = [
+      word("unit.received", { n: counts.received }), word("unit.missing", { n: counts.missing }),
+      word("unit.repeated", { n: counts.repeated }),
+    ];
+    if (status?.pending) numbers.push(word("unit.pending", { n: status.pending }));
+    setText(this.counts, numbers.join(" · "));
+    setClass(this.counts, "gaps", counts.missing > 0);
+  }
+}
+
+/** The quantities that more than one source of a unit gives. @param {Latest[]} readings */
+function doubled(readings) {
+  const seen = new Set(), twice = new Set();
+  for (const { quantity } of readings) {
+    if (seen.has(quantity)) twice.add(quantity);
+    seen.add(quantity);
+  }
+  return twice;
+}

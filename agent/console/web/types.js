@@ -1,0 +1,167 @@
+/**
+ * What the console's WebSocket says, as types (the wire's own names; times are UTC ms).
+ * The server's side of it is agent/messages.py and agent/console/.
+ *
+ * @typedef {"good"|"warmup"|"over_range"|"under_range"|"fault"|"cal_due"|"stale"|"simulated"} Quality
+ *
+ * @typedef {object} Fix
+ * @property {number} [t]
+ * @property {number} mode
+ * @property {string} [crs]
+ * @property {number|null} [lat] degrees, WGS-84
+ * @property {number|null} [lon] degrees, WGS-84
+ * @property {number|null} [alt] m
+ * @property {number|null} [speed] m/s
+ * @property {number|null} [track] degrees true
+ * @property {number|null} [eph] m, 95 %
+ * @property {number|null} [n_sat]
+ * @property {string} [status]
+ * @property {string} [source]
+ *
+ * @typedef {object} Latest the newest value of one quantity of one source
+ * @property {number} t
+ * @property {number|null} [value]
+ * @property {string} [unit]
+ * @property {Quality} quality
+ * @property {boolean} [late]
+ * @property {string} [clock]
+ * @property {string} source
+ * @property {string} quantity
+ * @property {number|null} [full_scale]
+ *
+ * @typedef {Latest & {seq: number, fix?: Fix|null}} ReadingRecord
+ *
+ * @typedef {object} Alarm
+ * @property {string} alarm
+ * @property {string} code
+ * @property {number} rank 1 is the most urgent
+ * @property {string} change
+ * @property {"normal"|"unacknowledged"|"acknowledged"|"returned_unacknowledged"} state
+ * @property {string} source
+ * @property {string} quantity
+ * @property {number|null} [limit]
+ * @property {string} [limit_basis]
+ * @property {Latest|null} [reading]
+ * @property {Fix|null} [fix]
+ * @property {number|null} [delay_ms]
+ * @property {number|null} [since]
+ * @property {string} [by]
+ *
+ * @typedef {Alarm & {t: number, late?: boolean, seq?: number}} AlarmRecord
+ *
+ * @typedef {object} EventRecord
+ * @property {number} t
+ * @property {string} event
+ * @property {string} [source]
+ * @property {string} [detail]
+ *
+ * @typedef {object} AckRecord
+ * @property {number} t
+ * @property {string} id
+ * @property {string} verb
+ * @property {"done"|"refused"|"failed"} outcome
+ * @property {string} [code]
+ * @property {string} [detail]
+ * @property {string} [by]
+ *
+ * @typedef {object} Camera
+ * @property {string} name
+ * @property {string} [state]
+ * @property {string} [detail]
+ *
+ * @typedef {object} Source
+ * @property {string} name
+ * @property {string} driver
+ * @property {string} state
+ * @property {string} [detail]
+ *
+ * @typedef {object} Status
+ * @property {string} unit
+ * @property {Record<string, string>} name
+ * @property {string} profile
+ * @property {string} mark
+ * @property {string} software
+ * @property {number} t
+ * @property {string} clock
+ * @property {string} state
+ * @property {number} [pending]
+ * @property {Source[]} [sources]
+ * @property {Camera[]} [cameras]
+ * @property {string[]} [verbs]
+ *
+ * @typedef {{received: number, repeated: number, missing: number}} Counts
+ * @typedef {[number, number|null]} Point UTC ms and value
+ *
+ * @typedef {object} UnitState
+ * @property {Status|null} [status]
+ * @property {Record<string, string>} [links]
+ * @property {Record<string, Latest>} [latest]
+ * @property {Fix|null} [fix]
+ * @property {[number, number, number][]} [track] t, lat, lon
+ * @property {Record<string, Point[]>} [series]
+ * @property {Alarm[]} [alarms]
+ * @property {Counts} [counts]
+ * @property {EventRecord[]} [events]
+ *
+ * @typedef {{kind: "none"|"pmtiles"|"raster", url?: string|null, datum?: string|null}} MapSource
+ *
+ * @typedef {object} Hello
+ * @property {string} org
+ * @property {boolean} exercise
+ * @property {boolean} instructor
+ * @property {string} lang
+ * @property {string} version
+ * @property {number} now UTC ms of the server
+ * @property {MapSource} map
+ *
+ * @typedef {object} DrillSource
+ * @property {string} id
+ * @property {string} gas
+ * @property {number} lat
+ * @property {number} lon
+ * @property {number} rate_kg_s
+ * @property {boolean} active
+ *
+ * @typedef {object} Inject
+ * @property {string} id
+ * @property {string} kind
+ * @property {string} [unit]
+ * @property {Record<string, string>} [label]
+ * @property {number|null} [at_s]
+ * @property {boolean} [done]
+ *
+ * @typedef {{level: string, ppm: number, polygon: [number, number][]}} Footprint
+ *
+ * @typedef {object} DrillState what only an instructor gets is optional
+ * @property {string} scenario
+ * @property {Record<string, string>} [title]
+ * @property {number} t_s
+ * @property {number|null} [duration_s]
+ * @property {number} [speed]
+ * @property {string} state
+ * @property {{lat: number, lon: number}|null} [center]
+ * @property {{speed_m_s: number, from_deg: number}|null} [wind]
+ * @property {DrillSource[]} [sources]
+ * @property {Footprint[]} [footprint]
+ * @property {Inject[]} [injects]
+ *
+ * @typedef {{unit: string, camera: string, t: number, url: string}} Still
+ *
+ * @typedef {(
+ *   | {type: "hello"} & Hello
+ *   | {type: "snapshot", units: Record<string, UnitState>}
+ *   | {type: "status", unit: string, status: Status}
+ *   | {type: "link", unit: string, path: string, state: string, t?: number}
+ *   | {type: "records", unit: string, records: ReadingRecord[]}
+ *   | {type: "alarm", unit: string, record: AlarmRecord}
+ *   | {type: "active", unit: string, alarms: Alarm[]}
+ *   | {type: "event", unit: string, record: EventRecord}
+ *   | {type: "ack", unit: string, record: AckRecord}
+ *   | {type: "counts", unit: string, counts: Counts}
+ *   | {type: "still"} & Still
+ *   | {type: "drill", state: DrillState|null}
+ *   | {type: "broker", state: string, detail?: string}
+ * )} Message
+ */
+
+export {};

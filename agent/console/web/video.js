@@ -1,0 +1,198 @@
+/** A camera's pane: live video by WHEP, stills where no direct path exists, and words for which. */
+import { command } from "./api.js";
+import { button, el, setClass, setText, show } from "./dom.js";
+import { labelled, titled, word } from "./lang.js";
+import { ageParts } from "./reading.js";
+import { WhepError, watch } from "./whep.js";
+
+/** @typedef {import("./types.js").Still} Still */
+/** @typedef {"idle"|"connecting"|"live"|"stills"} State */
+
+/** Without a picture for so long there is no path. */
+const FIRST_FRAME_MS = 4000;
+/** A picture that has not changed for so long is said to be frozen, then given up. */
+const FROZEN_MS = 2000;
+const GIVE_UP_MS = 8000;
+const POLL_MS = 500;
+/** Stills are a lease: asked for again before it runs out, and over by themselves if the page dies. */
+const LEASE_S = 30;
+const STILL_PERIOD_S = 1;
+/** From stills, live video is tried again after so long. */
+const RETRY_MS = 60_000;
+
+export class VideoPane {
+  /** @param {string} unit */
+  constructor(unit) {
+    this.unit = unit;
+    this.camera = "";
+    /** @type {State} */
+    this.state = "idle";
+    this.reason = "";
+    this.frozenMs = 0;
+    /** @type {AbortController|null} */
+    this.run = null;
+    /** @type {Still|undefined} */
+    this.still = undefined;
+    /** @type {import("./whep.js").WhepSession|null} */
+    this.session = null;
+    this.video = el("video");
+    this.video.muted = true;
+    this.video.autoplay = true;
+    this.video.playsInline = true;
+    this.image = el("img");
+    this.image.alt = "";
+    this.says = el("span", "video-says");
+    this.play = labelled(button("video-play", () => this.start(), ""), "video.play");
+    this.halt = titled(button("video-tool", () => this.stop(), "■"), "video.stop");
+    this.large = titled(button("video-tool", () => this.#enlarge(), "⤢"), "video.enlarge");
+    this.node = el("div", "video", this.video, this.image, this.play,
+      el("div", "video-bar", this.says, this.large, this.halt));
+    this.node.addEventListener("keydown", ({ key }) => key === "Escape" && this.#enlarge(false));
+    addEventListener("pagehide", () => this.stop());
+  }
+
+  /** @param {boolean} [on] */
+  #enlarge(on = !this.node.classList.contains("large")) {
+    this.node.classList.toggle("large", on);
+    titled(this.large, on ? "video.shrink" : "video.enlarge");
+  }
+
+  /** Watch; nothing where it is being watched already. */
+  start() {
+    if (!this.camera || this.run) return;
+    this.run = new AbortController();
+    void this.#serve(this.run.signal);
+  }
+
+  stop() {
+    this.run?.abort();
+    this.run = null;
+    this.session?.close();
+    this.state = "idle";
+    this.#enlarge(false);
+    this.update(this.still, Date.now());
+  }
+
+  /** Live for as long as it goes, stills for a while, and again. @param {AbortSignal} signal */
+  async #serve(signal) {
+    while (!signal.aborted) {
+      this.#become("connecting");
+      const reason = await this.#live(signal);
+      if (signal.aborted) return;
+      this.reason = reason;
+      this.#become("stills");
+      await this.#stills(signal);
+    }
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<string>} why it ended */
+  async #live(signal) {
+    try {
+      const session = await watch(this.unit, this.camera, this.video, signal);
+      this.session = session;
+      try {
+        return await this.#follow(session, signal);
+      } finally {
+        session.close();
+        this.session = null;
+        this.video.srcObject = null;
+      }
+    } catch (error) {
+      if (signal.aborted) return "";
+      if (error instanceof WhepError) return error.message;
+      throw error;
+    }
+  }
+
+  /**
+   * @param {import("./whep.js").WhepSession} session @param {AbortSignal} signal
+   * @returns {Promise<string>} why it ended
+   */
+  async #follow(session, signal) {
+    let frames = 0;
+    let moved = Date.now();
+    for (;;) {
+      await pause(POLL_MS, signal);
+      if (signal.aborted) return "";
+      const now = (await session.stats()).frames;
+      if (now > frames) {
+        [frames, moved] = [now, Date.now()];
+        if (this.state !== "live") this.#become("live");
+      }
+      this.frozenMs = Date.now() - moved;
+      const limit = frames ? GIVE_UP_MS : FIRST_FRAME_MS;
+      if (this.frozenMs > limit) return word("video.nopackets", { n: limit / 1000 });
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #stills(signal) {
+    const until = Date.now() + RETRY_MS;
+    const args = { camera: this.camera, mode: "stills", period_s: STILL_PERIOD_S, lease_s: LEASE_S };
+    while (!signal.aborted && Date.now() < until) {
+      await command(this.unit, "video.start", args).catch((error) => {
+        this.reason = String(error.message);
+      });
+      await pause(LEASE_S * 600, signal);
+    }
+    if (signal.aborted) {
+      await command(this.unit, "video.stop", { camera: this.camera }).catch(() => undefined);
+    }
+  }
+
+  /** @param {State} state */
+  #become(state) {
+    this.state = state;
+    this.frozenMs = 0;
+    this.update(this.still, Date.now());
+  }
+
+  /** @param {Still|undefined} still @param {number} now UTC ms */
+  update(still, now) {
+    const { video, image, says, play, halt, large, state } = this;
+    this.still = still;
+    const live = state === "live";
+    show(video, live);
+    const pictured = state === "stills" && still !== undefined;
+    show(image, pictured);
+    if (pictured && image.getAttribute("src") !== still.url) image.src = still.url;
+    show(play, state === "idle" && this.camera !== "");
+    show(halt, state !== "idle");
+    show(large, live || pictured);
+    setClass(this.node, "is-live", live && this.frozenMs < FROZEN_MS);
+    setText(says, this.#sentence(now));
+    says.title = this.reason;
+    this.node.dataset.state = state;
+  }
+
+  /** @param {number} now */
+  #sentence(now) {
+    const age = (/** @type {number} */ ms) => {
+      const { key, values } = ageParts(ms);
+      return word(key, values);
+    };
+    if (!this.camera) return word("video.none");
+    switch (this.state) {
+      case "idle": return word("video.idle");
+      case "connecting": return word("video.connecting");
+      case "live":
+        return this.frozenMs >= FROZEN_MS
+          ? word("video.stalled", { age: age(this.frozenMs) }) : `● ${word("video.live")}`;
+      default:
+        return this.still
+          ? word("video.stills.age", { age: age(now - this.still.t) })
+          : word("video.stills.waiting");
+    }
+  }
+}
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} early where aborted */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}

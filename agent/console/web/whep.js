@@ -1,0 +1,117 @@
+/** One WHEP session: a unit's camera, received and nothing else. */
+import { reasonOf } from "./api.js";
+
+const GATHER_MS = 1000;
+const ANSWER_MS = 12_000;
+
+/** Why there is no video, in a sentence. */
+export class WhepError extends Error {}
+
+/** @typedef {{frames: number, packets: number, freezes: number}} WhepStats */
+
+export class WhepSession {
+  /**
+   * @param {RTCPeerConnection} peer @param {string} location
+   */
+  constructor(peer, location) {
+    this.peer = peer;
+    this.location = location;
+    this.closed = false;
+  }
+
+  /** @returns {Promise<WhepStats>} counted since the start */
+  async stats() {
+    const total = { frames: 0, packets: 0, freezes: 0 };
+    (await this.peer.getStats()).forEach((report) => {
+      if (report.type !== "inbound-rtp" || report.kind !== "video") return;
+      total.frames += report.framesDecoded ?? 0;
+      total.packets += report.packetsReceived ?? 0;
+      total.freezes += report.freezeCount ?? 0;
+    });
+    return total;
+  }
+
+  /** Also when the page goes away: `keepalive` lets the DELETE outlive it. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    this.peer.close();
+    void fetch(this.location, { method: "DELETE", keepalive: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * @param {string} unit @param {string} camera @param {HTMLVideoElement} video
+ * @param {AbortSignal} signal @returns {Promise<WhepSession>} WhepError where there is none
+ */
+export async function watch(unit, camera, video, signal) {
+  const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+  try {
+    const { receiver } = peer.addTransceiver("video", { direction: "recvonly" });
+    playAtOnce(receiver);
+    peer.ontrack = ({ track, streams }) => {
+      playAtOnce(receiver);
+      video.srcObject = streams[0] ?? new MediaStream([track]);
+    };
+    await peer.setLocalDescription(await peer.createOffer());
+    await gathered(peer);
+    const { sdp, location } = await exchange(
+      `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}`,
+      peer.localDescription?.sdp ?? "", signal);
+    const session = new WhepSession(peer, location);
+    if (signal.aborted) {
+      session.close();
+      throw new WhepError("aborted");
+    }
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    return session;
+  } catch (error) {
+    peer.close();
+    throw error instanceof WhepError ? error : new WhepError(String(error));
+  }
+}
+
+/**
+ * Show each frame when it comes: a rescuer's picture is for now, not for smoothness.
+ * @param {RTCRtpReceiver} receiver
+ */
+function playAtOnce(receiver) {
+  const hints = /** @type {{jitterBufferTarget?: number|null, playoutDelayHint?: number}} */ (
+    /** @type {unknown} */ (receiver));
+  if ("jitterBufferTarget" in hints) hints.jitterBufferTarget = 0;
+  if ("playoutDelayHint" in hints) hints.playoutDelayHint = 0;
+}
+
+/** @param {RTCPeerConnection} peer */
+function gathered(peer) {
+  return new Promise((resolve) => {
+    const done = () => peer.iceGatheringState === "complete" && resolve(undefined);
+    peer.onicegatheringstatechange = done;
+    setTimeout(resolve, GATHER_MS, undefined);
+    done();
+  });
+}
+
+/**
+ * @param {string} url @param {string} offer @param {AbortSignal} signal
+ * @returns {Promise<{sdp: string, location: string}>}
+ */
+async function exchange(url, offer, signal) {
+  let response;
+  const either = new AbortController();
+  const timer = setTimeout(() => either.abort(), ANSWER_MS);
+  signal.addEventListener("abort", () => either.abort(), { once: true });
+  try {
+    response = await fetch(url, {
+      method: "POST", headers: { "Content-Type": "application/sdp" }, body: offer,
+      signal: either.signal,
+    });
+  } catch (error) {
+    throw new WhepError(error instanceof Error ? error.message : String(error));
+  } finally {
+    clearTimeout(timer);
+  }
+  const location = response.headers.get("Location");
+  if (response.status !== 201 || !location) throw new WhepError(await reasonOf(response));
+  return { sdp: await response.text(), location: new URL(location, response.url).href };
+}
