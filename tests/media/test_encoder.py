@@ -1,0 +1,82 @@
+"""The H.264 that leaves here, read by a decoder that knows nothing of us."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.frame import PictureType
+
+from agent.media.encoder import H264Encoder, KeyframeGate, VideoPacket
+from agent.media.scene import Scene
+
+FPS = 25
+NAL_SPS = 7
+NAL_IDR = 5
+
+
+def nal_types(packet: VideoPacket) -> list[int]:
+    """Of an Annex B packet (ITU-T H.264, annex B): the low five bits after each start code."""
+    parts = bytes(packet).split(b"\0\0\1")[1:]
+    return [part[0] & 0x1F for part in parts]
+
+
+def encode(count: int, keyframes: set[int], kbit_s: int = 1500) -> list[VideoPacket]:
+    scene, encoder = Scene(640, 360), H264Encoder(640, 360, FPS, kbit_s)
+    packets = []
+    for n in range(count):
+        packets += encoder.encode(scene.draw(n, n / FPS), n / FPS, keyframe=n in keyframes)
+    return packets
+
+
+def test_each_picture_is_a_packet_at_once_and_keyframes_come_on_demand_only() -> None:
+    packets = encode(60, {0, 20, 41})
+    assert len(packets) == 60  # no delay, no B-frames
+    assert [n for n, packet in enumerate(packets) if packet.is_keyframe] == [0, 20, 41]
+    for n in (0, 20, 41):
+        assert NAL_IDR in nal_types(packets[n])
+        assert NAL_SPS in nal_types(packets[n])  # a viewer may begin here
+    assert all(NAL_IDR not in nal_types(packets[n]) for n in (1, 19, 21, 40, 42))
+
+
+def test_the_stream_is_constrained_baseline_without_b_frames() -> None:
+    packets = encode(30, {0})
+    sps = bytes(packets[0]).split(b"\0\0\1")[1]
+    assert sps[0] & 0x1F == NAL_SPS
+    assert sps[1] == 66  # profile_idc: Baseline
+    assert sps[2] & 0x40  # constraint_set1_flag: constrained
+    decoder = av.CodecContext.create("h264", "r")
+    kinds = [frame.pict_type for packet in packets for frame in decoder.decode(packet)]
+    assert kinds
+    assert PictureType.B not in kinds
+
+
+def test_time_goes_on_even_when_the_clock_does_not() -> None:
+    encoder = H264Encoder(64, 64, FPS, 100)
+    image = np.zeros((64, 64, 3), np.uint8)
+    at = [0.0, 0.04, 0.04, 0.03, 0.08]
+    stamps = [p.pts for t in at for p in encoder.encode(image, t, keyframe=False)]
+    assert None not in stamps
+    assert stamps == sorted(set(stamps), key=lambda pts: pts or 0)
+
+
+def test_the_bitrate_has_a_ceiling() -> None:
+    rng = np.random.default_rng(7)
+    encoder = H264Encoder(640, 360, FPS, 300)
+    size = 0
+    for n in range(75):  # noise, the worst there is
+        image = rng.integers(0, 255, (360, 640, 3), np.uint8)
+        size += sum(p.size for p in encoder.encode(image, n / FPS, keyframe=False) if n >= 25)
+    assert size * 8 / 2 / 1000 < 300 * 2.5  # x264 misses VBV on pure noise, but not by much
+
+
+def test_many_requests_are_one_keyframe() -> None:
+    gate = KeyframeGate(gap_s=0.4)
+    assert not gate.take(10.0)
+    for _ in range(50):
+        gate.request()
+    assert gate.take(10.0)
+    assert not gate.take(10.04)
+    gate.request()
+    assert not gate.take(10.3)  # too early: kept
+    assert gate.take(10.4)
+    assert not gate.take(99.0)
