@@ -19,6 +19,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(VENV)/.drill $(PAGE)  ## .venv with all that a drill needs, and the page
+	@:
 
 # The job control keeps Ctrl-C from make itself: the drill gets it alone, drains, and ends with 0.
 drill: setup  ## the drill: make drill SCENARIO=chlorine ARGS='--seed 7 --speed 2'
