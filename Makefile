@@ -21,9 +21,10 @@ help:  ## this list
 setup: $(VENV)/.drill $(PAGE)  ## .venv with all that a drill needs, and the page
 	@:
 
-# The job control keeps Ctrl-C from make itself: the drill gets it alone, drains, and ends with 0.
+# On a terminal, job control keeps Ctrl-C from make itself: the drill alone gets it, drains, ends with 0.
+DRILL = $(BIN)/outpost drill $(SCENARIO) $(ARGS)
 drill: setup  ## the drill: make drill SCENARIO=chlorine ARGS='--seed 7 --speed 2'
-	@[ ! -t 0 ] || set -m; $(BIN)/outpost drill $(SCENARIO) $(ARGS); exit $$?
+	@if [ -t 0 ]; then set -m; $(DRILL); exit $$?; else exec $(DRILL); fi
 
 test: $(VENV)/.dev $(PAGE)  ## all tests; installs Mosquitto and Chromium where it may
 	@tests/tools.sh
