@@ -270,8 +270,8 @@ class Assembler:
             lon=place.lon,
             alt=alt,
             geoid_sep=_first(r.geoid_sep for r in ranked if r.valid),
-            speed=_first(r.speed for r in ranked if r.valid is not False),
-            track=_first(r.track for r in ranked if r.valid is not False),
+            speed=_first(r.speed for r in ranked),
+            track=_first(r.track for r in ranked),
             eph=eph,
             eph_basis=basis,
             hdop=hdop,
@@ -296,7 +296,7 @@ class Assembler:
 
 
 def _status(reports: list[Report]) -> str:
-    said = {r.status for r in reports if r.valid is not False}
+    said = {r.status for r in reports}
     return next((status for status in _STATUS_RANK if status in said), "autonomous")
 
 

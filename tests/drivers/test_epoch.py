@@ -61,6 +61,26 @@ def test_a_learned_epoch_closes_at_its_last_sentence() -> None:
     assert decoder.flush(3.4) == []
 
 
+def test_course_and_speed_are_waited_for_where_only_vtg_has_them() -> None:
+    decoder = Decoder()
+    fixes: list[Fix] = []
+    for second in (1, 2, 3):
+        fixes += decoder.feed(s(gga(f"02300{second}.00")), float(second))
+        fixes += decoder.feed(s("GNVTG,90.0,T,,M,,N,3.6,K,A"), second + 0.1)
+        fixes += decoder.flush(second + 0.4)
+    assert [fix.track for fix in fixes] == [90.0, 90.0, 90.0]
+
+
+def test_a_cut_sentence_does_not_keep_the_timer_running() -> None:
+    decoder = Decoder()
+    decoder.feed(s(rmc("023042.00")) + b"$GNGGA,0230", 1.0)
+    assert decoder.pending
+    assert len(decoder.flush(1.3)) == 1
+    assert not decoder.pending
+    decoder.feed(s(gga("023042.00"))[11:], 1.4)
+    assert decoder.counters.bytes_dropped == 0
+
+
 def test_satellites_in_view_do_not_delay_a_fix() -> None:
     """At 9600 Bd the GSV of all systems take longer than half a second."""
     decoder = Decoder()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import Fix, Quality
@@ -94,6 +94,7 @@ def test_golden_byte_by_byte() -> None:
     assert decoder.counters.bytes_dropped == decoder.counters.bad_checksums == 0
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(0, len(GOLDEN)), max_size=20))
 def test_golden_in_random_cuts(cuts: list[int]) -> None:
     decoder = Decoder()
@@ -103,6 +104,7 @@ def test_golden_in_random_cuts(cuts: list[int]) -> None:
     assert fixes + decoder.flush(1.0) == decode(GOLDEN)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300), st.integers(0, len(GOLDEN)))
 def test_garbage_inside_never_raises_and_never_invents(noise: bytes, index: int) -> None:
     for fix in decode(GOLDEN[:index] + noise + GOLDEN[index:]):
@@ -114,6 +116,7 @@ def test_garbage_inside_never_raises_and_never_invents(noise: bytes, index: int)
 _FIELD = st.text(st.sampled_from("0123456789.-ANSEWVM:x "), max_size=11)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from(["RMC", "GGA", "GNS", "GSA", "GSV", "VTG", "GST", "ZDA", "GLL", "TXT"]),
     st.sampled_from(["GP", "BD", "GB", "GN", "QZ", "PQ", "XX"]),
@@ -202,7 +205,8 @@ def test_rmc_warns_against_a_stale_gga() -> None:
 
 def test_gsa_says_no_fix() -> None:
     gsa = "GNGSA,A,1,,,,,,,,,,,,,99.99,99.99,99.99,1"
-    assert one(s(rmc("023042.00"), gsa)).mode == 1
+    fix = one(s(rmc("023042.00"), gsa))
+    assert (fix.mode, fix.lat, fix.status) == (1, None, "none")
 
 
 def test_minutes_without_decimals_are_a_position() -> None:
