@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import http.client
 import json
 import logging
+import signal
 import statistics
 import sys
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 import numpy as np
@@ -107,9 +109,10 @@ async def watch(
     *,
     seconds: float,
     on_frame: Callable[[VideoFrame], None] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> ViewerStats:
-    """Play for `seconds`, counted from the offer.  `offer_exchange` takes the offer's SDP and gives
-    the answer's; what it raises is raised here."""
+    """Play for `seconds`, counted from the offer, or until `stop`.  `offer_exchange` takes the
+    offer's SDP and gives the answer's; what it raises is raised here."""
     start = time.monotonic()
     stats = ViewerStats()
     counter = _Counter(stats, start)
@@ -122,7 +125,10 @@ async def watch(
         await connection.setLocalDescription(await connection.createOffer())
         answer = await offer_exchange(connection.localDescription.sdp)
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        async with asyncio.timeout(max(0.0, start + seconds - time.monotonic())):
+        async with (
+            asyncio.timeout(max(0.0, start + seconds - time.monotonic())) as limit,
+            _cut_short(limit, stop),
+        ):
             track = await tracks.get()
             while True:
                 frame = await track.recv()
@@ -140,6 +146,22 @@ async def watch(
     if not stats.frames_decoded and not stats.error:
         stats.error = f"no picture within {seconds:g} s (connection {connection.connectionState})"
     return stats
+
+
+@contextlib.asynccontextmanager
+async def _cut_short(limit: asyncio.Timeout, stop: asyncio.Event | None) -> AsyncIterator[None]:
+    """Let `limit` run out at once when `stop` is set."""
+
+    async def wait(event: asyncio.Event) -> None:
+        await event.wait()
+        limit.reschedule(0.0)
+
+    task = asyncio.create_task(wait(stop), name="viewer.stop") if stop is not None else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
 
 
 class WhepError(OSError):
@@ -170,7 +192,9 @@ def _request(
         connection.close()
 
 
-async def watch_whep(url: str, seconds: float, token: str = "") -> ViewerStats:
+async def watch_whep(
+    url: str, seconds: float, token: str = "", stop: asyncio.Event | None = None
+) -> ViewerStats:
     """Play what a WHEP endpoint offers.  OSError: it cannot be had."""
     session = ""
 
@@ -183,10 +207,17 @@ async def watch_whep(url: str, seconds: float, token: str = "") -> ViewerStats:
         return body
 
     try:
-        return await watch(exchange, seconds=seconds)
+        return await watch(exchange, seconds=seconds, stop=stop)
     finally:
         if session and session != url:
             await asyncio.to_thread(_request, "DELETE", session, None, token)
+
+
+async def _watch_until_told(url: str, seconds: float, token: str) -> ViewerStats:
+    """SIGTERM ends the watching, not the counting."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    return await watch_whep(url, seconds, token, stop)
 
 
 def main() -> int:
@@ -199,7 +230,7 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     loopback.install()
     try:
-        stats = asyncio.run(watch_whep(arguments.whep, arguments.seconds, arguments.token))
+        stats = asyncio.run(_watch_until_told(arguments.whep, arguments.seconds, arguments.token))
     except OSError as error:
         stats = ViewerStats(error=str(error))
     values = msgspec.to_builtins(stats)
