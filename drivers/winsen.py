@@ -189,14 +189,14 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         return self.mode == "query" or not self.spec().uploads
 
 
-def is_frame(data: bytes | bytearray) -> bool:
+def is_frame(data: bytes) -> bool:
     """Whether these nine bytes are a frame that carries a value.
 
     Beside the checksum, a value's high byte must not be FF.  No module counts so far, and in a
     stream of equal frames the checksum holds at every `FF` inside a frame too: read from there, the
     header of the next frame would be the high byte.
     """
-    if data[0] != 0xFF or data[8] != negated_sum8(bytes(data[1:8])):
+    if data[0] != 0xFF or data[8] != negated_sum8(data[1:8]):
         return False
     if data[1] == REPLY:
         return data[2] != 0xFF and data[6] != 0xFF
@@ -229,7 +229,8 @@ class Decoder:
     @property
     def holds_frame(self) -> bool:
         """True where a frame waits for a second one to confirm it."""
-        return len(self._waiting) >= FRAME_LENGTH and is_frame(self._waiting[-FRAME_LENGTH:])
+        at = len(self._waiting) - FRAME_LENGTH
+        return at >= 0 and self._frame_at(at) is not None
 
     def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
         """Samples of the frames that `data` completes; `at`: monotonic seconds."""
@@ -242,18 +243,21 @@ class Decoder:
             self._remove_echo()
         samples: list[Sample | Fix] = []
         start = 0
-        while len(self._waiting) - start >= (needed := self._needed()):
-            stop = start + needed
-            frames = [
-                bytes(self._waiting[i : i + FRAME_LENGTH]) for i in range(start, stop, FRAME_LENGTH)
-            ]
-            self._in_step = all(map(is_frame, frames))
-            if self._in_step:
-                for i, frame in zip(range(start, stop, FRAME_LENGTH), frames, strict=True):
-                    samples += self.read_frame(frame, self._times[i])
-                start = stop
+        while len(self._waiting) - start >= FRAME_LENGTH:
+            frame = self._frame_at(start)
+            if frame is None:
+                self._count_bad(start)
+                self._in_step = False
+                start += 1
+            elif self._in_step:
+                samples += self.read_frame(frame, self._times[start])
+                start += FRAME_LENGTH
+            elif len(self._waiting) - start < 2 * FRAME_LENGTH:
+                break
+            elif self._frame_at(start + FRAME_LENGTH) is not None:
+                self._in_step = True
             else:
-                self._count_bad(frames[0])
+                self.counters.bytes_dropped += 1
                 start += 1
         self._forget(start)
         return samples
@@ -276,11 +280,13 @@ class Decoder:
             samples.append(self._temperature(frame, at, samples[0].quality))
         return samples
 
-    def _needed(self) -> int:
-        return FRAME_LENGTH if self._in_step else 2 * FRAME_LENGTH
+    def _frame_at(self, start: int) -> bytes | None:
+        frame = bytes(self._waiting[start : start + FRAME_LENGTH])
+        return frame if is_frame(frame) else None
 
-    def _count_bad(self, frame: bytes) -> None:
+    def _count_bad(self, start: int) -> None:
         self.counters.bytes_dropped += 1
+        frame = bytes(self._waiting[start : start + FRAME_LENGTH])
         header = frame[0] == 0xFF and (frame[1] == REPLY or frame[1] in GASES)
         if header and frame[8] != negated_sum8(frame[1:8]):
             self.counters.bad_checksums += 1
