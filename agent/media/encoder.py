@@ -19,8 +19,9 @@ CLOCK_RATE = 90_000
 """RTP's clock for video (RFC 6184, section 8.2.1): packets leave here in its unit."""
 KEYFRAME_EVERY_S = 10.0
 """Without a request.  Viewers ask for what they need, so this only bounds damage."""
-KEYFRAME_GAP_S = 0.4
-"""Keyframes on request are no closer: one serves all who asked meanwhile."""
+KEYFRAME_GAP_S = 0.25
+"""Keyframes on request are no closer: one serves all who asked meanwhile, and who joins waits no
+longer than this."""
 VBV_S = 0.5
 """Of the bitrate: how long a burst may be.  Without VBV a later change of bitrate is ignored."""
 

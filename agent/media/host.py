@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import os
 import random
 import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -38,6 +40,12 @@ MAX_UNSENT_BYTES = 512 * 1024
 MAX_WAITING = 32
 ANSWER_S = 8.0
 """An offer expires 10 s after it was made; a later answer would be of no use."""
+
+
+def _python_path() -> str:
+    """The same `agent` as here: never one that lies in the folder the agent was started from."""
+    here = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
 
 
 class MediaHost:
@@ -193,12 +201,10 @@ class MediaHost:
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "agent.media",
-                    str(theirs.fileno()),
+                    *(sys.executable, "-P", "-m", "agent.media", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
                     stdin=asyncio.subprocess.DEVNULL,
+                    env=os.environ | {"PYTHONPATH": _python_path()},
                 )
             except OSError as error:
                 ours.close()

@@ -23,7 +23,6 @@ collect_ignore = (
         "test_encoder.py",
         "test_fanout.py",
         "test_host.py",
-        "test_loopback.py",
         "test_peer.py",
         "test_picture.py",
         "test_pipeline.py",
