@@ -9,7 +9,7 @@ import tty
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drivers import Fix, Quality, Sample
@@ -114,6 +114,8 @@ def test_a_flipped_bit_never_gives_a_wrong_value(bit: int, counts: int) -> None:
 
 @given(st.integers(1, 8), st.integers(0, 0xFEFF), st.sampled_from(sorted(GASES)),
        st.sampled_from([0x64, 0x1388, 0x03E8, 0x00FF, 0x04FF]))  # fmt: skip
+@example(5, 0xF2FF, 0x04, 0x0403)
+@example(5, 0xC5FF, 0x31, 0x0403)
 def test_equal_frames_are_never_read_from_their_middle(
     offset: int, counts: int, code: int, full_scale: int
 ) -> None:
@@ -125,11 +127,19 @@ def test_equal_frames_are_never_read_from_their_middle(
 
 
 @given(st.integers(1, 8), st.integers(0, 0xFEFF), st.integers(0, 0xFEFF))
+@example(7, 245, 255)
 def test_equal_replies_are_never_read_from_their_middle(offset: int, ug: int, ppb: int) -> None:
     reply = frame(0x86, *ug.to_bytes(2), 0, 0, *ppb.to_bytes(2))
     decoder = Decoder(Config(module="ze08"))
     got = values(decoder.feed((reply * 5)[offset:], 0.0))
     assert got == [round(ppb * 0.001, 9)] * 4
+
+
+@pytest.mark.parametrize("temperature", sorted(GASES))
+def test_a_temperature_that_is_a_gas_code_misleads_nobody(temperature: int) -> None:
+    decoder = Decoder(Config(module="mhz19"))
+    got = rows(decoder.feed((frame(0x86, 1, 0xFF, temperature, 0, 0, 0) * 5)[3:], 0.0))
+    assert {row[:2] for row in got} == {("co2", 511.0), ("temperature", temperature - 40.0)}
 
 
 def test_ze03_uploads_in_either_layout() -> None:
