@@ -20,6 +20,8 @@ from agent.drill.route import Route
 from agent.drill.scenario import Instrument, Scenario, Source, UnitSpec, Wind
 
 STEP_S = 0.5
+SEMI_MAJOR_M, E2 = 6_378_137.0, 0.00669437999014
+"""WGS-84's ellipsoid."""
 INLET_M = 1.5
 """Height at which instruments draw their air."""
 OXYGEN_PER_CENT = 20.9
@@ -179,7 +181,7 @@ class World:
     def place(self, unit: str) -> Place:
         """Where a unit is now."""
         motion = self._bodies[unit].route.at(self.t_s)
-        lat, lon = to_wgs84(self.scenario, motion.east_m, motion.north_m)
+        lat, lon = self.to_wgs84(motion.east_m, motion.north_m)
         return Place(
             lat=lat,
             lon=lon,
@@ -226,6 +228,17 @@ class World:
                     )
         return found
 
+    def to_wgs84(self, east_m: float, north_m: float) -> tuple[float, float]:
+        """(lat, lon) of a place east and north of the site; good to a millimetre over a km."""
+        site = self.scenario.site
+        lat = math.radians(site.lat)
+        w = math.sqrt(1.0 - E2 * math.sin(lat) ** 2)
+        meridian_m, prime_m = SEMI_MAJOR_M * (1.0 - E2) / w**3, SEMI_MAJOR_M / w
+        return (
+            site.lat + math.degrees(north_m / meridian_m),
+            site.lon + math.degrees(east_m / (prime_m * math.cos(lat))),
+        )
+
     # -- how it comes about --------------------------------------------------------------------
 
     def _air(self) -> Air:
@@ -258,7 +271,7 @@ class World:
         towards = math.radians(self.wind.from_deg + 180.0)
         east = source.at[0] + x_m * math.sin(towards) + y_m * math.cos(towards)
         north = source.at[1] + x_m * math.cos(towards) - y_m * math.sin(towards)
-        return to_wgs84(self.scenario, east, north)
+        return self.to_wgs84(east, north)
 
     def _gas_ppm(self, body: _Body, t_s: float) -> dict[str, float]:
         """What a unit's instruments draw in at this moment, with gusts and gaps.
@@ -322,15 +335,3 @@ class World:
                 return air.rain_mm
             case _:
                 return None
-
-
-def to_wgs84(scenario: Scenario, east_m: float, north_m: float) -> tuple[float, float]:
-    """(lat, lon) of a place east and north of the site; good to a millimetre over some km."""
-    a_m, e2 = 6_378_137.0, 0.00669437999014
-    lat = math.radians(scenario.site.lat)
-    w = math.sqrt(1.0 - e2 * math.sin(lat) ** 2)
-    meridian_m, prime_m = a_m * (1.0 - e2) / w**3, a_m / w
-    return (
-        scenario.site.lat + math.degrees(north_m / meridian_m),
-        scenario.site.lon + math.degrees(east_m / (prime_m * math.cos(lat))),
-    )

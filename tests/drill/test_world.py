@@ -11,7 +11,7 @@ import pytest
 from agent.drill import scenario as scenarios
 from agent.drill.cell import CELLS, RECOVERY, Cell
 from agent.drill.scenario import Scenario
-from agent.drill.world import World, to_wgs84
+from agent.drill.world import World
 from agent.toml import Document
 
 TEXT = """
@@ -148,7 +148,7 @@ def test_the_vane_swings_about_the_mean_wind() -> None:
 
 def test_a_kilometre_north_and_east_of_wuhan() -> None:
     """One minute of arc on WGS-84 at 30.593 N: 1847.8 m of latitude, 1598.4 m of longitude."""
-    lat, lon = to_wgs84(make(), 1598.4, 1847.8)
+    lat, lon = World(make(), 1).to_wgs84(1598.4, 1847.8)
     assert lat == pytest.approx(30.593 + 1 / 60, abs=2e-6)
     assert lon == pytest.approx(114.306 + 1 / 60, abs=2e-6)
 

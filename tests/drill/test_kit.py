@@ -1,0 +1,108 @@
+"""A unit's kit: what is generated is a configuration of an ordinary agent, its wires are real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent import config
+from agent.drill import scenario as scenarios
+from agent.drill.kit import Kit
+from agent.drill.scenario import Scenario
+from agent.drill.world import World
+from agent.messages import Mark
+from drivers.port import open_port
+from drivers.sim.line import Fault
+
+
+@pytest.fixture
+def chlorine() -> Scenario:
+    return scenarios.load(scenarios.find("chlorine"))
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+async def test_the_generated_configuration_is_an_ordinary_one(
+    chlorine: Scenario, tmp_path: Path, index: int
+) -> None:
+    spec = chlorine.unit[index]
+    async with Kit(spec, chlorine, tmp_path / spec.id) as kit:
+        kit.write_config(18830, video=True)
+        loaded = config.load(kit.config)
+        assert loaded.unit.id == spec.id
+        assert loaded.unit.mark is Mark.EXERCISE
+        assert loaded.unit.name == {"zh": spec.name.zh, "en": spec.name.en}
+        assert [source.name for source in loaded.sources] == [i.name for i in spec.instrument]
+        assert all(os.path.exists(source.table.port) for source in loaded.sources)
+        assert loaded.media.enabled
+        assert [camera.name for camera in loaded.cameras] == [c.name for c in spec.camera]
+        assert (loaded.uplinks[0].port, loaded.uplinks[0].tls) == (18830, False)
+        assert loaded.panel is not None
+
+
+async def test_without_video_no_media_process_is_wanted(chlorine: Scenario, tmp_path: Path) -> None:
+    async with Kit(chlorine.unit[0], chlorine, tmp_path / "u") as kit:
+        assert not tomllib.loads(kit.make_config(1, video=False))["media"]["enabled"]
+
+
+async def test_a_head_names_what_its_registers_do_not(chlorine: Scenario, tmp_path: Path) -> None:
+    head = scenarios.Instrument(
+        name="head", driver="modbus", map="six_in_one", gases=("co", "cl2", "o2")
+    )
+    text = Kit(
+        scenarios.UnitSpec(
+            id="ex-x", name=chlorine.title, route=chlorine.unit[0].route, instrument=(head,)
+        ),
+        chlorine,
+        tmp_path,
+    ).make_config(1, video=False)
+    (source,) = tomllib.loads(text)["source"]
+    assert source["addresses"] == [1, 2, 3]
+    assert source["gases"] == {"2": "cl2"}
+
+
+async def test_the_twins_say_what_the_world_is(chlorine: Scenario, tmp_path: Path) -> None:
+    world = World(chlorine, 7)
+    world.start_source("cylinder")
+    world.advance(120.0)
+    spec = chlorine.unit[1]
+    async with Kit(spec, chlorine, tmp_path / spec.id) as kit:
+        kit.feel(world)
+        playing = asyncio.create_task(kit.run())
+        port = open_port(
+            str(kit.folder / "port" / "cl2"), baudrate=9600, bytesize=8, parity="N", stopbits=1
+        )
+        try:
+            data = b""
+            async with asyncio.timeout(5):
+                while len(data) < 9:
+                    data += await port.read()
+        finally:
+            port.close()
+            playing.cancel()
+            await asyncio.wait([playing])
+    frame = data[:9]
+    assert frame[0] == 0xFF
+    ppm = world.felt(spec.id, "cl2")["cl2"]
+    assert ppm > 1
+    assert int.from_bytes(frame[4:6], "big") / 10 == pytest.approx(ppm, abs=0.06)
+
+
+async def test_an_instrument_takes_what_the_world_has(chlorine: Scenario, tmp_path: Path) -> None:
+    """A twin refuses a quantity that it does not measure: none must be offered."""
+    world = World(chlorine, 7)
+    for spec in chlorine.unit:
+        async with Kit(spec, chlorine, tmp_path / spec.id) as kit:
+            kit.feel(world)
+
+
+async def test_faults_reach_the_line_and_are_lifted(chlorine: Scenario, tmp_path: Path) -> None:
+    async with Kit(chlorine.unit[1], chlorine, tmp_path / "u") as kit:
+        link = kit.folder / "port" / "cl2"
+        kit.inject("cl2", Fault.UNPLUG)
+        assert not link.is_symlink()
+        kit.restore()
+        assert link.exists()
