@@ -14,9 +14,9 @@ anything that changes a sensor (zero, span, range, baud).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import msgspec
 
@@ -106,6 +106,16 @@ class Counters(msgspec.Struct):
 
 class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every driver's `Config`."""
+
+    def mistakes(self) -> Iterable[tuple[str, str]]:
+        """(key, sentence) for all that types cannot say; the agent adds file and line."""
+        return ()
+
+    def check(self) -> Self:
+        """Itself.  ValueError: the mistakes, one a line."""
+        if found := [f"{key}: {sentence}" for key, sentence in self.mistakes()]:
+            raise ValueError("\n".join(found))
+        return self
 
 
 class Port(Protocol):

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,41 +79,33 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     map_dir: str | None = None
     """Where the maps are; default: config/instruments."""
 
-    def __post_init__(self) -> None:
-        mistakes = []
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for all that types cannot say, those of the map among them."""
         if not self.addresses:
-            mistakes.append("addresses: expected at least one")
-        mistakes += [
-            f"addresses: expected 1 to 247, read {address}"
-            for address in self.addresses
-            if not 1 <= address <= 247
-        ]
+            yield "addresses", "expected at least one"
+        for address in self.addresses:
+            if not 1 <= address <= 247:
+                yield "addresses", f"expected 1 to 247, read {address}"
         if len(set(self.addresses)) != len(self.addresses):
-            mistakes.append(f"addresses: each only once, read {list(self.addresses)}")
+            yield "addresses", f"each only once, read {list(self.addresses)}"
         for key in ("period_s", "timeout_s"):
             if not (value := getattr(self, key)) > 0:
-                mistakes.append(f"{key}: expected more than 0, read {value:g}")
+                yield key, f"expected more than 0, read {value:g}"
         if self.gap_s is not None and self.gap_s < 0:
-            mistakes.append(f"gap_s: expected 0 or more, read {self.gap_s:g}")
+            yield "gap_s", f"expected 0 or more, read {self.gap_s:g}"
         known = {str(address) for address in self.addresses}
-        mistakes += [
-            f"gases: {address} is not one of addresses {list(self.addresses)}"
-            for address in self.gases
-            if address not in known
-        ]
+        for text in self.gases:
+            if text not in known:
+                yield "gases", f"{text} is not one of addresses {list(self.addresses)}"
         try:
             found = self.load_map()
         except MapError as error:
-            mistakes.append(str(error))
-        else:
-            if found.quantity[0].name is None:
-                mistakes += [
-                    f"gases: missing for address {address}; the map {self.map} does not name it"
-                    for address in self.addresses
-                    if str(address) not in self.gases
-                ]
-        if mistakes:
-            raise ValueError("\n".join(mistakes))
+            yield from (("map", line) for line in str(error).splitlines())
+            return
+        if found.quantity[0].name is None:
+            for address in self.addresses:
+                if str(address) not in self.gases:
+                    yield "gases", f"missing for address {address}; {self.map} does not name it"
 
     def load_map(self) -> Map:
         """The map that `map` names.  Raises MapError."""
@@ -151,7 +143,7 @@ class Decoder:
 
     def __init__(self, config: Config, counters: Counters | None = None) -> None:
         self.counters = counters if counters is not None else Counters()
-        self.map = config.load_map()
+        self.map = config.check().load_map()
         self.with_head = True
         """Whether quantities marked `once` are given."""
         self.answer: Answer | None = None

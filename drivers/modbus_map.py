@@ -159,11 +159,11 @@ def load(name: str, folder: Path, override: Mapping[str, Any] | None = None) -> 
     except FileNotFoundError:
         known = sorted(found.stem for found in folder.glob("*.toml"))
         raise MapError(
-            f'map: "{name}": no such file {path}; expected one of {", ".join(known) or "none"}, '
+            f'"{name}": no such file {path}; expected one of {", ".join(known) or "none"}, '
             f"or a path{_hint(name, known)}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise MapError(f"map: cannot read {path}: {error}") from error
+        raise MapError(f"cannot read {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise MapError(f"{path}: not TOML: {error}") from error
     if override:

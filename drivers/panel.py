@@ -23,10 +23,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import gpiozero  # type: ignore[import-untyped]
-import msgspec
 from gpiozero.exc import GPIOZeroError  # type: ignore[import-untyped]
 from gpiozero.pins.mock import MockFactory, MockPin  # type: ignore[import-untyped]
 
+from drivers import DriverConfig
 from drivers.port import SerialPort, open_port
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class PanelError(OSError):
     """The panel cannot work; the text is a whole sentence."""
 
 
-class PanelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PanelConfig(DriverConfig, frozen=True, kw_only=True):
     """The table `[panel]`.  Pins are GPIO (BCM) numbers; one that is left out is not there."""
 
     factory: Literal["mock", "lgpio"]
@@ -81,7 +81,8 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sos_hold_s: float = 3.0
     """How long the SOS button must be held."""
 
-    def __post_init__(self) -> None:
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for all that types cannot say."""
         pins = {
             key: pin
             for key in ("sos_pin", "ack_pin", "lamp_pin", "buzzer_pin")
@@ -89,20 +90,18 @@ class PanelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         }
         for key, pin in pins.items():
             if not 0 <= pin <= _PIN_MAX:
-                raise ValueError(f"{key}: expected 0 to {_PIN_MAX}, read {pin}")
-            twin = next((other for other in pins if other != key and pins[other] == pin), None)
-            if twin is not None:
-                raise ValueError(f"{key}: pin {pin} is also {twin}")
+                yield key, f"expected 0 to {_PIN_MAX}, read {pin}"
+            same = [other for other in pins if pins[other] == pin]
+            if key != same[0]:
+                yield key, f"pin {pin} is {same[0]} already"
         if not pins:
-            raise ValueError("sos_pin: missing, as are ack_pin, lamp_pin and buzzer_pin")
+            yield "sos_pin", "missing, as are ack_pin, lamp_pin and buzzer_pin"
         if not 0 < self.sos_hold_s <= 60:
-            raise ValueError(
-                f"sos_hold_s: expected more than 0, up to 60, read {self.sos_hold_s:g}"
-            )
+            yield "sos_hold_s", f"expected more than 0, up to 60, read {self.sos_hold_s:g}"
         if self.wire is not None and self.factory != "mock":
-            raise ValueError(f'wire: only with factory = "mock", not "{self.factory}"')
+            yield "wire", f'only with factory = "mock", not "{self.factory}"'
         if self.chip is not None and self.factory != "lgpio":
-            raise ValueError(f'chip: only with factory = "lgpio", not "{self.factory}"')
+            yield "chip", f'only with factory = "lgpio", not "{self.factory}"'
 
 
 class _WiredPin(MockPin):  # type: ignore[misc]
@@ -125,7 +124,8 @@ class _WiredFactory(MockFactory):  # type: ignore[misc]
 class Panel:
     """Buttons in, lamp and buzzer out; use as `async with`, which leaves the outputs off.
 
-    Entering raises PanelError where the factory, a pin or the wire cannot be had.
+    ValueError: a configuration with mistakes.  Entering raises PanelError where the factory, a pin
+    or the wire cannot be had.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Panel:
         on_sos: Callable[[], None],
         on_ack: Callable[[], None],
     ) -> None:
-        self.config = config
+        self.config = config.check()
         self.pattern = "off"
         self._on_sos = on_sos
         self._on_ack = on_ack

@@ -17,7 +17,7 @@ import contextlib
 import difflib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
@@ -140,48 +140,59 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     as an agent that starts again must not be deaf; 180 for MH-Z, where only the figures that it
     shows while warming up (0, 400, 410) are meant."""
 
-    def __post_init__(self) -> None:
-        module = self.spec()
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for all that types cannot say."""
         for key in ("resolution", "full_scale", "period_s", "timeout_s"):
             value = getattr(self, key)
             if value is not None and not value > 0:
-                raise ValueError(f"{key}: expected more than 0, read {value:g}")
+                yield key, f"expected more than 0, read {value:g}"
         if self.warmup_s is not None and self.warmup_s < 0:
-            raise ValueError(f"warmup_s: expected 0 or more, read {self.warmup_s:g}")
+            yield "warmup_s", f"expected 0 or more, read {self.warmup_s:g}"
+        module = self._find()
+        if module is None:
+            near = difflib.get_close_matches(self._slug(), MODULES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield "module", f'expected one of {", ".join(MODULES)}, read "{self.module}"{hint}'
+            return
         if self.mode == "active" and not module.uploads:
-            raise ValueError(
-                f'mode: expected "query", read "active": a {self.module} does not speak by itself'
-                " in nine-byte frames"
+            yield (
+                "mode",
+                f'expected "query", read "active": a {self.module} does not speak by itself in'
+                " nine-byte frames",
             )
         if self.unit is not None and module is not _METHANE:
-            raise ValueError(f"unit: only a mh440d or mh441d has a choice, not a {self.module}")
-        self._check_gas(module)
+            yield "unit", f"only a mh440d or mh441d has a choice, not a {self.module}"
+        if wrong := self._gas_mistake(module):
+            yield "gas", wrong
 
-    def _check_gas(self, module: Module) -> None:
+    def _gas_mistake(self, module: Module) -> str:
         known = sorted({gas for gas, _ in GASES.values()})
         if module.gas is None and self.gas is None:
-            raise ValueError(f"gas: missing; a {self.module} is made for one of {', '.join(known)}")
+            return f"missing; a {self.module} is made for one of {', '.join(known)}"
         if self.gas is None or self.gas == module.gas or (module is _METHANE and self.gas == "ch4"):
-            return
+            return ""
         # ZE07 exists for carbon monoxide and for hydrogen.
-        if module.gas is not None and (self.module.lower(), self.gas) != ("ze07", "h2"):
-            raise ValueError(f'gas: expected "{module.gas}" for a {self.module}, read "{self.gas}"')
+        if module.gas is not None and (self._slug(), self.gas) != ("ze07", "h2"):
+            return f'expected "{module.gas}" for a {self.module}, read "{self.gas}"'
         if self.gas not in known:
-            raise ValueError(f'gas: expected one of {", ".join(known)}, read "{self.gas}"')
+            return f'expected one of {", ".join(known)}, read "{self.gas}"'
+        return ""
 
-    def spec(self) -> Module:
-        """The module's row in MODULES.  ValueError: there is none."""
+    def _slug(self) -> str:
         name = self.module.lower().replace("-", "").replace("_", "")
         # The last letter of MH-Z19B, ZE16B, ZH03B is a generation that speaks alike.
         if name not in MODULES and name[-1:].isalpha() and name[:-1] in MODULES:
-            name = name[:-1]
-        if name not in MODULES:
-            near = difflib.get_close_matches(name, MODULES, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(
-                f'module: expected one of {", ".join(MODULES)}, read "{self.module}"{hint}'
-            )
-        return MODULES[name]
+            return name[:-1]
+        return name
+
+    def _find(self) -> Module | None:
+        return MODULES.get(self._slug())
+
+    def spec(self) -> Module:
+        """The module's row in MODULES.  ValueError: there is none."""
+        module = self.check()._find()
+        assert module is not None
+        return module
 
     @property
     def asks(self) -> bool:

@@ -181,7 +181,7 @@ async def test_a_panel_may_have_one_lamp_only() -> None:
         ({"factory": "rpi"}, "Invalid enum value 'rpi'"),
         ({"factory": "mock"}, "sos_pin: missing, as are ack_pin, lamp_pin and buzzer_pin"),
         ({"factory": "mock", "sos_pin": 99}, "sos_pin: expected 0 to 53, read 99"),
-        ({"factory": "mock", "sos_pin": 4, "lamp_pin": 4}, "sos_pin: pin 4 is also lamp_pin"),
+        ({"factory": "mock", "sos_pin": 4, "lamp_pin": 4}, "lamp_pin: pin 4 is sos_pin already"),
         ({"factory": "mock", "sos_pin": 4, "sos_hold_s": 0},
          "sos_hold_s: expected more than 0, up to 60, read 0"),
         ({"factory": "lgpio", "sos_pin": 4, "wire": "x"},
@@ -192,8 +192,8 @@ async def test_a_panel_may_have_one_lamp_only() -> None:
     ],
 )  # fmt: skip
 def test_error_texts(keys: dict[str, object], sentence: str) -> None:
-    with pytest.raises(msgspec.ValidationError) as caught:
-        msgspec.convert(keys, PanelConfig)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (its text is what is tested)
+        msgspec.convert(keys, PanelConfig).check()
     assert sentence in str(caught.value)
 
 

@@ -230,8 +230,8 @@ def test_a_frame_left_from_before_a_silence_is_not_given() -> None:
     ],
 )  # fmt: skip
 def test_error_texts(keys: dict[str, object], sentence: str) -> None:
-    with pytest.raises(msgspec.ValidationError) as caught:
-        msgspec.convert(keys, Config)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (its text is what is tested)
+        msgspec.convert(keys, Config).check()
     assert sentence in str(caught.value)
 
 
