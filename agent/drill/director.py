@@ -108,8 +108,8 @@ class Director:
         """Let `dt_s` of the scenario's time go by."""
         target_s = min(self._t_s + dt_s, self.duration_s)
         for inject in self._due(target_s):
-            if inject.at_s is not None:
-                self.world.advance(inject.at_s)
+            self._t_s = inject.at_s or 0.0
+            self.world.advance(self._t_s)
             self.bring_about(inject, by="scenario")
         self._t_s = target_s
         self.world.advance(target_s)

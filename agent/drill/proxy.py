@@ -128,8 +128,10 @@ class Proxy:
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
-            if self.state is LinkState.UP:
-                writer.close()
+        if self.state is LinkState.UP:
+            # What was said before the end, however abrupt that was, still arrives.
+            writer.close()
+            with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
 
