@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent import __version__
 
+FAILED = 1
 USAGE_ERROR = 2
 
 
@@ -62,11 +63,12 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(describe(settings))
         return 0
     log.set_up(settings.log)
+    failures: list[str] = []
     try:
         asyncio.run(app.run(settings))
     except* OSError as group:
-        return _complain(_sentences(group))
-    return 0
+        failures = _sentences(group)
+    return _complain(failures, FAILED) if failures else 0
 
 
 def _sentences(group: BaseExceptionGroup[OSError]) -> list[str]:
@@ -87,10 +89,10 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _complain(sentences: list[str] | tuple[str, ...]) -> int:
+def _complain(sentences: Sequence[str], status: int = USAGE_ERROR) -> int:
     for sentence in sentences:
         sys.stderr.write(f"{sentence}\n")
-    return USAGE_ERROR
+    return status
 
 
 if __name__ == "__main__":

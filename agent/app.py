@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from drivers.panel import Panel
 
 from agent import __version__, annunciator, control, health, topics
 from agent.alarms.engine import Engine
@@ -32,6 +31,7 @@ from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
 from agent.verbs import verb_table
+from drivers.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -157,8 +157,12 @@ class App:
         uplink.publish_status()
 
     def _media_event(self, event: wire.MediaEvent) -> None:
-        if event.event in ("media_up", "media_down"):
-            self.hub.event(event.event, "media", event.detail)
+        if event.event == "session_closed":
+            # A viewer that knows at once can ask again at once.
+            for uplink in self.uplinks:
+                uplink.publish(f"rtc/{event.session}/close", b"{}")
+            return
+        self.hub.event(event.event, event.camera or "media", event.detail, state=event.state)
         self._status_due.set()
 
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:

@@ -7,23 +7,38 @@ import pkgutil
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from drivers.panel import PanelConfig
 
 import drivers
 from agent import limits, places, topics
 from agent.alarms.setpoints import SetPoint
+from agent.broker import Broker, Tls
 from agent.media import wire
 from agent.messages import Mark
-from agent.mqtt import Broker, Tls
 from agent.toml import ConfigError, Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument
+from drivers.panel import PanelConfig
 
 DEFAULT_VERBS = (
     "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
 )  # fmt: skip
+
+
+Slug = Annotated[
+    str,
+    msgspec.Meta(pattern=topics.SLUG.pattern, description="1 to 63 of a-z, 0-9 and inner hyphens"),
+]
+Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535, description="1 to 65535")]
+KeepAlive = Annotated[int, msgspec.Meta(ge=2, le=600, description="2 to 600 seconds")]
+Bauds = Annotated[int, msgspec.Meta(ge=50, le=4_000_000, description="50 to 4000000 bits/s")]
+
+
+_EVEN = "an even number from 64 to 3840"
+_RATE = "30 to 20000 kbit/s"
 
 
 class Profile(StrEnum):
@@ -34,8 +49,8 @@ class Profile(StrEnum):
 
 
 class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    org: str
+    id: Slug
+    org: Slug
     profile: Profile
     mark: Mark = Mark.ACTUAL
     name: dict[str, str] = {}
@@ -45,9 +60,6 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.mark is Mark.EXERCISE
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
-        for key, value in (("id", self.id), ("org", self.org)):
-            if not topics.is_slug(value):
-                yield key, f"expected 1 to 63 of a-z, 0-9 and inner hyphens, read {value!r}"
         if self.id.startswith(topics.EXERCISE_PREFIX) != self.exercise:
             need = "begin" if self.exercise else "not begin"
             yield (
@@ -63,16 +75,9 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     dir: str = "/var/lib/outpost"
-    retention_days: float = 8.0
-    max_mb: int = 4096
-    shutdown_drain_s: float = 2.0
-
-    def mistakes(self) -> Iterator[tuple[str, str]]:
-        for key in ("retention_days", "max_mb"):
-            if getattr(self, key) <= 0:
-                yield key, f"expected more than 0, read {getattr(self, key):g}"
-        if self.shutdown_drain_s < 0:
-            yield "shutdown_drain_s", f"expected 0 or more, read {self.shutdown_drain_s:g}"
+    retention_days: Positive = 8.0
+    max_mb: Annotated[int, msgspec.Meta(ge=16, description="16 MB or more")] = 4096
+    shutdown_drain_s: Seconds = 2.0
 
 
 class LogFormat(StrEnum):
@@ -95,26 +100,16 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     """The keys that every `[[source]]` may have; the rest are its driver's."""
 
-    name: str
+    name: Slug
     driver: str
-    port: str
-    baudrate: int | None = None
-    bytesize: int | None = None
-    parity: str | None = None
-    stopbits: int | None = None
-    silent_s: float = 10.0
+    port: Annotated[str, msgspec.Meta(min_length=1, description="the path of a serial device")]
+    baudrate: Bauds | None = None
+    bytesize: Literal[5, 6, 7, 8] | None = None
+    parity: Literal["N", "E", "O", "M", "S"] | None = None
+    stopbits: Literal[1, 2] | None = None
+    silent_s: Positive = 10.0
     place: str = ""
     serial: str = ""
-
-    def mistakes(self) -> Iterator[tuple[str, str]]:
-        if not topics.is_slug(self.name):
-            yield "name", f"expected 1 to 63 of a-z, 0-9 and inner hyphens, read {self.name!r}"
-        if self.silent_s <= 0:
-            yield "silent_s", f"expected more than 0 seconds, read {self.silent_s:g}"
-        if self.baudrate is not None and self.baudrate <= 0:
-            yield "baudrate", f"expected more than 0 bits/s, read {self.baudrate}"
-        if not self.port:
-            yield "port", "expected the path of a serial device, read ''"
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +130,8 @@ class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
             for key in ("baudrate", "bytesize", "parity", "stopbits")
             if (value := getattr(self.table, key)) is not None
         }
-        return msgspec.structs.replace(self.module.INSTRUMENT, **given)
+        instrument: Instrument = self.module.INSTRUMENT
+        return msgspec.structs.replace(instrument, **given)
 
 
 class AlarmsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,27 +142,18 @@ class AlarmsConfig(msgspec.Struct, frozen=True, kw_only=True):
 class CameraConfig(wire.CameraConfig, frozen=True, kw_only=True):
     """A `[[camera]]`: what the media process is told, checked."""
 
-    def mistakes(self) -> Iterator[tuple[str, str]]:
-        if not topics.is_slug(self.name):
-            yield "name", f"expected 1 to 63 of a-z, 0-9 and inner hyphens, read {self.name!r}"
-        if self.source != "scene" and not self.source.startswith(
-            ("v4l2:/", "file:", "rtsp://", "rtsps://")
-        ):
-            yield (
-                "source",
-                (
-                    "expected scene, v4l2:/dev/video0, file:PATH or rtsp://..., "
-                    f"read {self.source!r}"
-                ),
-            )
-        for key, low, high in (
-            ("width", 64, 3840), ("height", 64, 2160), ("fps", 1, 60),
-            ("bitrate_kbit_s", 30, 20000),
-        ):  # fmt: skip
-            if not low <= getattr(self, key) <= high:
-                yield key, f"expected {low} to {high}, read {getattr(self, key)}"
-        if self.width % 2 or self.height % 2:
-            yield "width", f"width and height must be even, read {self.width}x{self.height}"
+    name: Slug
+    source: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(scene\Z|v4l2:/.|file:.|rtsps?://.)",
+            description="scene, v4l2:/dev/video0, file:PATH or rtsp://...",
+        ),
+    ]
+    width: Annotated[int, msgspec.Meta(ge=64, le=3840, multiple_of=2, description=_EVEN)] = 1280
+    height: Annotated[int, msgspec.Meta(ge=64, le=3840, multiple_of=2, description=_EVEN)] = 720
+    fps: Annotated[float, msgspec.Meta(ge=1, le=60, description="1 to 60 pictures/s")] = 25.0
+    bitrate_kbit_s: Annotated[int, msgspec.Meta(ge=30, le=20_000, description=_RATE)] = 1500
 
 
 class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,32 +161,21 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    host: str
-    port: int = 8883
+    name: Slug
+    host: Annotated[str, msgspec.Meta(min_length=1, description="a host's name or address")]
+    port: PortNumber = 8883
     tls: bool = True
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     username: str = ""
     password_file: str = ""
-    keepalive_s: int = 15
+    keepalive_s: KeepAlive = 15
     local: bool = False
     verbs: tuple[str, ...] = DEFAULT_VERBS
-    history_records_per_s: float = 2000.0
+    history_records_per_s: Positive = 2000.0
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
-        if not topics.is_slug(self.name):
-            yield "name", f"expected 1 to 63 of a-z, 0-9 and inner hyphens, read {self.name!r}"
-        if not 1 <= self.port <= 65535:
-            yield "port", f"expected 1 to 65535, read {self.port}"
-        if not 2 <= self.keepalive_s <= 600:
-            yield "keepalive_s", f"expected 2 to 600, read {self.keepalive_s}"
-        if self.history_records_per_s <= 0:
-            yield (
-                "history_records_per_s",
-                (f"expected more than 0, read {self.history_records_per_s:g}"),
-            )
         if not self.tls and not self.local and not _is_loopback(self.host):
             yield (
                 "tls",

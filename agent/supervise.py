@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from agent.broker import Backoff
 from agent.config import SourceConfig
 from agent.messages import SourceStatus
-from agent.mqtt import Backoff
 from drivers import Driver, Emit, Fix, Sample
 from drivers.port import open_port
 

@@ -156,13 +156,13 @@ def build(document: Document, kind: type[T], table: Any, where: Where) -> T | No
     if not isinstance(table, dict):
         document.mistake(where, f"expected a table, read {_shown(table)}")
         return None
-    before = len(document.mistakes)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in table:
         if key not in fields:
             hint = did_you_mean(key, fields) or f"; known are {', '.join(sorted(fields))}"
             document.mistake((*where, key), f"unknown key{hint}")
     values: dict[str, Any] = {}
+    before = len(document.mistakes)
     for key, field in fields.items():
         if key in table:
             values[field.name] = value_of(document, field.type, table[key], (*where, key))
@@ -194,7 +194,8 @@ def value_of(document: Document, kind: Any, value: Any, where: Where) -> Any:
         choices = _choices(kind)
         hint = did_you_mean(str(value), choices) if choices else ""
         place = where if isinstance(where[-1], str) else where[:-1]
-        reason = f" ({error})" if not choices and kind not in _PLAIN else ""
+        known = bool(choices) or kind in _PLAIN or origin is typing.Annotated
+        reason = "" if known else f" ({error})"
         sentence = f"expected {describe(kind)}, read {_shown(value)}{hint}{reason}"
         document.mistake(place, sentence)
         return None
@@ -218,7 +219,8 @@ def describe(kind: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(arg) for arg in args if arg is not type(None))
     if origin is typing.Annotated:
-        return describe(args[0])
+        stated = (getattr(note, "description", None) for note in args[1:])
+        return next(filter(None, stated), None) or describe(args[0])
     if origin in (list, tuple):
         return f"a list of {describe(args[0])}" if args else "a list"
     if (

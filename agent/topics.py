@@ -17,7 +17,7 @@ ALL_UNITS = "all"
 DRILL = "drill"
 """In place of a unit, in the exercise root only: what the drill's director says and hears."""
 
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+SLUG = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 class Topic(msgspec.Struct, frozen=True):
