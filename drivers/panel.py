@@ -277,8 +277,12 @@ def _as_sentences(config: PanelConfig) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        hint = "; is this user in the group gpio?" if isinstance(error, PermissionError) else ""
-        raise PanelError(f"panel: factory {config.factory}: {error}{hint}") from error
+        text = str(error).strip("'")  # lgpio's error quotes itself
+        hint = ""
+        if config.factory == "lgpio":
+            chip = "N" if config.chip is None else config.chip
+            hint = f"; is /dev/gpiochip{chip} there, and this user in the group gpio?"
+        raise PanelError(f"panel: factory {config.factory}: {text}{hint}") from error
 
 
 class _Wire:
