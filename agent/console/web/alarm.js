@@ -1,8 +1,9 @@
 /** An alarm in words and signs: what, where, how bad.  Never by colour alone. */
 import { codeWord, word } from "./lang.js";
-import { formula, quantityText } from "./reading.js";
+import { formula, quantityText, valueText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
+/** @typedef {import("./types.js").Latest} Latest */
 
 const PERSON = new Set(["sos", "man_down", "no_motion"]);
 
@@ -19,23 +20,33 @@ export function signOf(alarm) {
   return alarm.rank === 3 ? "▲" : "?";
 }
 
-/** @param {string} quantity @returns {string} "氯气 Cl₂" */
-export const quantityName = (quantity) => [codeWord("q", quantity), formula(quantity)].filter(Boolean).join(" ");
+/**
+ * @param {string} quantity @param {"q.label"|"q.short"} [pattern]
+ * @returns {string} "氯气 Cl₂"; "Cl₂ Chlorine", so that what is cut off is not the formula
+ */
+export function quantityName(quantity, pattern = "q.label") {
+  const name = codeWord("q", quantity), symbol = formula(quantity);
+  return symbol ? word(pattern, { name, formula: symbol }) : name;
+}
 
 /** @param {Alarm} alarm @returns {string} "氯气 Cl₂ 高报警" */
 export function titleOf(alarm) {
   if (isPerson(alarm)) return codeWord("code", alarm.code);
-  const what = alarm.quantity ? quantityName(alarm.quantity) : alarm.source;
+  const what = alarm.quantity ? quantityName(alarm.quantity, "q.short") : alarm.source;
   return `${what} ${codeWord("code", alarm.code)}`;
 }
 
-/** @param {Alarm} alarm @returns {string} "1.20 ppm ≥ 限值 1.00 ppm", "" where there is no value */
-export function measureOf({ reading, limit }) {
-  if (!reading || reading.value === null || reading.value === undefined) return "";
-  const value = quantityText(reading.value, reading.unit);
+/**
+ * @param {Alarm} alarm @param {Latest} [latest] the value of this moment, instead of the causing one
+ * @returns {string} "1.20 ppm ≥ 限值 1.00", "" where there is no value
+ */
+export function measureOf({ reading, limit }, latest) {
+  const shown = latest && latest.t >= (reading?.t ?? 0) ? latest : reading;
+  if (!shown || shown.value === null || shown.value === undefined) return "";
+  const value = quantityText(shown.value, shown.unit);
   if (typeof limit !== "number") return value;
-  const sign = reading.value >= limit ? "≥" : "<";
-  return `${value} ${sign} ${word("alarm.limit", { limit: quantityText(limit, reading.unit) })}`;
+  const sign = shown.value >= limit ? "≥" : "<";
+  return `${value} ${sign} ${word("alarm.limit", { limit: valueText(limit, shown.unit) })}`;
 }
 
 /** The worst of some alarms, open ones first. @param {Alarm[]} alarms @returns {Alarm|undefined} */

@@ -2,6 +2,7 @@
 import { isOpen, isPerson, measureOf, signOf, titleOf } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
+import { placeText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
 /** @typedef {import("./fleet.js").Unit} Unit */
@@ -18,6 +19,15 @@ import { codeWord, word } from "./lang.js";
 
 /** @param {Standing} standing @returns {string} */
 export const keyOf = ({ unit, alarm }) => `${unit.id}:${alarm.alarm}`;
+
+/**
+ * Where somebody was last, and when: what a searcher needs.
+ * @param {Unit} unit @param {Context["ageText"]} ageText @param {number} now
+ */
+function whereIs({ state: { fix } }, ageText, now) {
+  if (typeof fix?.lat !== "number" || typeof fix.lon !== "number") return word("unit.noposition");
+  return [placeText(fix.lat, fix.lon), fix.t ? ageText(now - fix.t) : ""].filter(Boolean).join(" · ");
+}
 
 /** One alarm's tile. */
 class Tile {
@@ -50,9 +60,11 @@ class Tile {
     setText(this.sign, signOf(alarm));
     setText(this.who, nameOf(unit));
     setText(this.title, titleOf(alarm));
-    setText(this.detail, measureOf(alarm));
+    setText(this.detail, isPerson(alarm) ? whereIs(unit, ageText, now)
+      : measureOf(alarm, unit.state.latest[`${alarm.source}/${alarm.quantity}`]));
+    // Without a word it is not acknowledged: its button stands beside it.
     const state = alarm.by && !open ? word("alarm.by", { by: alarm.by })
-      : codeWord("alarm.state", alarm.state);
+      : alarm.state === "unacknowledged" ? "" : codeWord("alarm.state", alarm.state);
     const since = alarm.since ? ageText(now - alarm.since) : "";
     setText(this.state, [state, since].filter(Boolean).join(" · "));
     this.detail.title = alarm.limit_basis ?? "";

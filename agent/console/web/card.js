@@ -81,7 +81,7 @@ export class Card {
   #readings(unit, now) {
     const { latest, alarms } = unit.state;
     const shown = Object.entries(latest)
-      .filter(([, one]) => !isBattery(one.quantity))
+      .filter(([, { quantity }]) => !isBattery(quantity) && quantity !== "position")
       .sort(([, a], [, b]) => byImportance(a.quantity, b.quantity) || a.source.localeCompare(b.source));
     const twice = doubled(shown.map(([, one]) => one));
     const nodes = shown.map(([key, one]) => {

@@ -14,7 +14,7 @@ const SPAN_S = 600;
 const SPAN_MIN_S = 120;
 /** A longer silence than this breaks the line. */
 const GAP_MS = 8000;
-const HEIGHT = 118;
+const HEIGHT = 122;
 
 export class Chart {
   /** @param {string} quantity */

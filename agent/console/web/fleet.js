@@ -26,6 +26,7 @@
 export const TRACK_POINTS = 2000;
 export const SERIES_POINTS = 1500;
 export const LOG_ENTRIES = 200;
+const SET_BACK_MS = 600_000;
 /** A value older than this is shown as old. */
 export const OLD_MS = 10_000;
 
@@ -39,7 +40,7 @@ export class Unit {
       status: state.status ?? null, fix: state.fix ?? null,
       links: state.links ?? {}, latest: state.latest ?? {}, track: state.track ?? [],
       series: state.series ?? {}, alarms: state.alarms ?? [], events: state.events ?? [],
-      counts: state.counts ?? { received: 0, repeated: 0, missing: 0 },
+      counts: { received: 0, repeated: 0, missing: 0, ...state.counts },
     };
     /** @type {Record<string, Still>} by camera */
     this.stills = {};
@@ -75,21 +76,22 @@ export class Unit {
   }
 
   /** @param {ReadingRecord} record */
-  #takeFix({ t, fix, source }) {
+  #takeFix({ t, fix, source, late = false }) {
     if (!fix) return;
     const { track } = this.state;
-    if ((this.state.fix?.t ?? 0) <= t) this.state.fix = { ...fix, t, source };
+    if (!late || (this.state.fix?.t ?? 0) <= t) this.state.fix = { ...fix, t, source };
     if (typeof fix.lat !== "number" || typeof fix.lon !== "number") return;
-    insertByTime(track, /** @type {[number, number, number]} */ ([t, fix.lat, fix.lon]), TRACK_POINTS);
+    insertByTime(track, /** @type {[number, number, number]} */ ([t, fix.lat, fix.lon]), TRACK_POINTS, late);
   }
 
   /** @param {ReadingRecord} record */
   #takeValue(record) {
     const key = `${record.source}/${record.quantity}`;
     const { latest, series } = this.state;
-    if ((latest[key]?.t ?? 0) <= record.t) latest[key] = record;
+    const late = record.late ?? false;
+    if (!late || (latest[key]?.t ?? 0) <= record.t) latest[key] = record;
     series[key] ??= [];
-    insertByTime(series[key], [record.t, record.value ?? null], SERIES_POINTS);
+    insertByTime(series[key], [record.t, record.value ?? null], SERIES_POINTS, late);
   }
 
   /** A transition of one alarm; what came late changes nothing that stands. @param {AlarmRecord} record */
@@ -104,8 +106,11 @@ export class Unit {
 /**
  * Keep `list` ordered by time, each time once, the oldest given up beyond `ceiling`.
  * @template {[number, ...unknown[]]} T @param {T[]} list @param {T} item @param {number} ceiling
+ * @param {boolean} late
  */
-export function insertByTime(list, item, ceiling) {
+export function insertByTime(list, item, ceiling, late) {
+  // A clock that was set back: what it said before lies in a future that never comes.
+  if (!late && list.length && item[0] < list[list.length - 1][0] - SET_BACK_MS) list.length = 0;
   let at = list.length;
   while (at > 0 && list[at - 1][0] > item[0]) at -= 1;
   if (at > 0 && list[at - 1][0] === item[0]) list[at - 1] = item;

@@ -90,8 +90,19 @@ export function titled(node, key) {
   return node;
 }
 
+/**
+ * Name a region for those who cannot see it; no tooltip.
+ * @param {Element} node @param {Word} key
+ */
+export function named(node, key) {
+  node.setAttribute("data-word-name", key);
+  relabelOne(node);
+}
+
 /** @param {Element} node */
 function relabelOne(node) {
+  const name = node.getAttribute("data-word-name");
+  if (name) node.setAttribute("aria-label", word(/** @type {Word} */ (name)));
   const text = node.getAttribute("data-word");
   if (text) node.textContent = word(/** @type {Word} */ (text));
   const title = node.getAttribute("data-word-title");
@@ -102,5 +113,5 @@ function relabelOne(node) {
 
 /** @param {ParentNode} root */
 function relabel(root) {
-  root.querySelectorAll("[data-word], [data-word-title]").forEach(relabelOne);
+  root.querySelectorAll("[data-word], [data-word-title], [data-word-name]").forEach(relabelOne);
 }

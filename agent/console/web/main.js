@@ -9,7 +9,7 @@ import { Commands } from "./commands.js";
 import { arrange, byId, setClass, setText, show } from "./dom.js";
 import { Desk } from "./drill.js";
 import { Fleet } from "./fleet.js";
-import { labelled, localName, onLanguage, proposeLanguage, startLanguage, word } from "./lang.js";
+import { labelled, localName, named, onLanguage, proposeLanguage, startLanguage, word } from "./lang.js";
 import { Live } from "./live.js";
 import { Log } from "./log.js";
 import { FleetMap } from "./map.js";
@@ -79,6 +79,10 @@ const alarmBar = new AlarmBar(byId("alarms"), byId("announcer"), {
 });
 labelled(byId("notice"), "notice.uncertified");
 labelled(byId("skip"), "skip");
+named(byId("alarms"), "alarms");
+named(byId("map"), "map");
+named(byId("units"), "units");
+named(byId("dock"), "dock");
 tabs.offer("desk", false);
 
 /** @type {Map<string, Card>} */
@@ -198,6 +202,12 @@ function startVideo() {
   first.video.start();
 }
 
+// Any touch allows sound; the sound's own button does it by itself.
+for (const kind of ["pointerdown", "keydown"]) {
+  addEventListener(kind, ({ target }) => {
+    if (!siren.armed && !topBar.sound.contains(/** @type {Node} */ (target))) void siren.arm();
+  });
+}
 const live = new Live({ message: take, state: redrawSoon });
 onLanguage(redraw);
 byId("tabs").addEventListener("click", redraw);

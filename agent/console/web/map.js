@@ -15,6 +15,8 @@ import { placeText } from "./reading.js";
 
 /** Nearer than this (about 300 m across) nothing is gained by fitting. */
 const FIT_ZOOM = 17;
+/** Kept free about the units, pixels: for their labels, and so that a step moves no map. */
+const EDGE = L.point(110, 85);
 /** China, until a unit has been placed. */
 const START = /** @type {[number, number]} */ ([32, 108]);
 
@@ -74,13 +76,16 @@ export class FleetMap {
   #fitAll() {
     const places = [...this.markers.values()].flatMap(({ place }) => (place ? [place] : []));
     if (!places.length) return;
-    const inside = this.map.getBounds().pad(-0.12);
+    const { x, y } = this.map.getSize();
+    const inside = places.every((place) => {
+      const at = this.map.latLngToContainerPoint(place);
+      return at.x > EDGE.x / 2 && at.x < x - EDGE.x / 2 && at.y > EDGE.y / 2 && at.y < y - EDGE.y / 2;
+    });
     const bounds = L.latLngBounds(places);
-    const now = this.map.getZoom();
-    const best = Math.min(FIT_ZOOM, this.map.getBoundsZoom(bounds.pad(0.35)));
+    const best = Math.min(FIT_ZOOM, this.map.getBoundsZoom(bounds, false, EDGE.multiplyBy(2)));
     // Moved only when somebody is about to leave, or when far too much is shown: a calm map.
-    if (inside.contains(bounds) && best - now < 1.5) return;
-    this.map.fitBounds(bounds.pad(0.35), { maxZoom: FIT_ZOOM, animate: false });
+    if (inside && best - this.map.getZoom() < 1.5) return;
+    this.map.fitBounds(bounds, { maxZoom: FIT_ZOOM, animate: false, padding: EDGE });
   }
 
   /** @param {MapSource} source */

@@ -10,9 +10,9 @@ const STILL_M_S = 0.3;
 const SVG = "http://www.w3.org/2000/svg";
 /** Outlines in a box of 40 about the middle: with and without a heading. */
 const SHAPES = {
-  vehicle: "M-12-12H12V12H-12Z",
-  person: "M0-12A12 12 0 1 1 0 12A12 12 0 1 1 0-12Z",
-  heading: "M0-25L7-15H-7Z",
+  vehicle: "M-11-11H11V11H-11Z",
+  person: "M0-11A11 11 0 1 1 0 11A11 11 0 1 1 0-11Z",
+  heading: "M0-29L9-15H-9Z",
 };
 
 /**
@@ -34,7 +34,7 @@ export class UnitMarker {
     this.needle = svg("path", "m-heading");
     this.needle.setAttribute("d", SHAPES.heading);
     const drawing = svg("svg", "m-shape", this.needle, this.path);
-    drawing.setAttribute("viewBox", "-27 -27 54 54");
+    drawing.setAttribute("viewBox", "-30 -30 60 60");
     this.sign = el("span", "m-sign");
     this.name = el("b");
     this.age = el("span", "m-age");

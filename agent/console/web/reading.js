@@ -42,7 +42,7 @@ export function valueText(value, unit = "") {
   const size = Math.abs(value);
   if (unit === "deg" || unit === "hPa" || size >= 100) return value.toFixed(0);
   if (unit === "/100" || unit === "Cel" || unit === "dB" || unit === "m/s") return value.toFixed(1);
-  if (unit === "%RH" || unit === "%EL") return value.toFixed(0);
+  if (unit === "%RH" || unit === "%EL" || unit === "%") return value.toFixed(0);
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 

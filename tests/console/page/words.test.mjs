@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import test from "node:test";
+import { WORDS } from "../../../agent/console/web/words.js";
+
+const WEB = new URL("../../../agent/console/web/", import.meta.url);
+/** Groups whose words are looked up by a code off the wire. */
+const CODED = /^(q|code|quality|profile|status|change|event|outcome|link|drill\.state|alarm\.state|age)\./;
+
+test("each word is there in both languages, with the same fill-ins", () => {
+  for (const [key, word] of Object.entries(WORDS)) {
+    assert.deepEqual(Object.keys(word), ["zh", "en"], key);
+    const fills = ({ zh, en }) => [zh, en].map((text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort());
+    const [zh, en] = fills(word);
+    if (key !== "q.short") assert.deepEqual(zh, en, key);
+    assert.ok(word.zh.trim() && word.en.trim(), key);
+  }
+});
+
+test("no word is left over, and no other module has Chinese words of its own", () => {
+  const sources = readdirSync(WEB).filter((name) => name.endsWith(".js") && name !== "words.js")
+    .map((name) => [name, readFileSync(new URL(name, WEB), "utf8")]);
+  const all = sources.map(([, text]) => text).join("\n");
+  for (const key of Object.keys(WORDS)) {
+    if (!CODED.test(key)) assert.ok(all.includes(`"${key}"`) || /drill\.(pause|resume|inject|end)$/.test(key), key);
+  }
+  for (const [name, text] of sources) {
+    const code = text.replace(/\/\*[^]*?\*\//g, "").replace(/\/\/.*$/gm, "")
+      .replace('"演练 EXERCISE"', "");
+    assert.doesNotMatch(code, /[\u4e00-\u9fff]/, name);
+  }
+});
