@@ -8,7 +8,17 @@ import time
 
 from agent.mqtt import Message
 from bench.figure import Figure, figure, percentile
-from bench.rig import FLOOR_TOPIC, READINGS_TOPIC, Gauge, first_of, gauge, rig, running, subscribed
+from bench.rig import (
+    FILTERS,
+    FLOOR_TOPIC,
+    READINGS_TOPIC,
+    Gauge,
+    first_of,
+    gauge,
+    rig,
+    running,
+    subscribed,
+)
 
 FRAMES = 400
 WARM_UP_FRAMES = 20
@@ -60,9 +70,10 @@ async def measure() -> list[Figure]:
         }
 
         def take(message: Message) -> None:
-            lanes[message.topic].take()
+            if message.topic in lanes:
+                lanes[message.topic].take()
 
-        async with subscribed(bench, list(lanes), take):
+        async with subscribed(bench, FILTERS, take):
             with (
                 running(bench.agent_command(one.device)),
                 running(bench.floor_command(other.device)),

@@ -14,6 +14,7 @@ from agent.messages import Batch
 from agent.mqtt import Message
 from bench.figure import Figure, figure
 from bench.rig import (
+    FILTERS,
     FLOOR_TOPIC,
     READINGS_TOPIC,
     BenchError,
@@ -49,11 +50,11 @@ async def measure() -> list[Figure]:
     def take(message: Message) -> None:
         if message.topic == READINGS_TOPIC:
             records[READINGS_TOPIC] += len(msgspec.json.decode(message.payload, type=Batch).records)
-        else:
+        elif message.topic == FLOOR_TOPIC:
             records[FLOOR_TOPIC] += 1
 
     with rig() as bench, gauge() as one, gauge() as other:
-        async with subscribed(bench, list(records), take):
+        async with subscribed(bench, FILTERS, take):
             with (
                 running(bench.agent_command(one.device)) as agent,
                 running(bench.floor_command(other.device)) as floor,

@@ -23,6 +23,8 @@ ORG = "bench"
 UNIT = "unit-01"
 FLOOR_TOPIC = "bench/floor"
 READINGS_TOPIC = f"outpost/v1/{ORG}/{UNIT}/readings"
+FILTERS = [f"outpost/v1/{ORG}/{UNIT}/#", FLOOR_TOPIC]
+"""A center takes all that a unit says: what nobody takes would be sent again and again."""
 
 CONFIG = """
 [unit]
