@@ -141,8 +141,10 @@ class SerialPort:
         self._deaf()
         self._loop.remove_writer(self._fd)
         # Without this, closing a line whose far end has stopped waits up to 30 s for its output.
+        # Not on a pty, which never waits (it says 0): there it would lose what has just been sent.
         with contextlib.suppress(termios.error, OSError):
-            termios.tcflush(self._fd, termios.TCOFLUSH)
+            if fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+                termios.tcflush(self._fd, termios.TCOFLUSH)
         with contextlib.suppress(termios.error, OSError):
             fcntl.ioctl(self._fd, termios.TIOCNXCL)
         with contextlib.suppress(termios.error, OSError):
