@@ -21,7 +21,7 @@ from agent.config import Config
 from agent.hub import Hub
 from agent.media import wire
 from agent.media.host import MediaHost
-from agent.messages import ActiveAlarms, Alarm, CameraStatus, Status
+from agent.messages import ActiveAlarms, Alarm, CameraStatus, LimitStatus, Status
 from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.overlay import Overlay
@@ -103,6 +103,19 @@ class App:
                 for camera in self.media.stats.cameras
             ),
             verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
+            limits=self._limits(),
+        )  # fmt: skip
+
+    def _limits(self) -> tuple[LimitStatus, ...]:
+        """A limit holds only for readings in its own unit."""
+        measured = {(reading.quantity, reading.unit) for reading in self.hub.latest.values()}
+        return tuple(
+            LimitStatus(
+                quantity=point.quantity, unit=point.unit, low=point.low, high=point.high,
+                deficient=point.deficient, critical=point.critical, basis=point.basis,
+            )
+            for point in self.config.set_points.values()
+            if (point.quantity, point.unit) in measured
         )  # fmt: skip
 
     def active(self) -> ActiveAlarms:
@@ -297,6 +310,8 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     health.notify("STOPPING=1")
     await _end(sources)
     app.hub.event("stopping", "agent")
+    # Only what is committed counts as waiting, and as the last number in the final status.
+    await app.store.flush()
     await app.drain()
     await _end(tasks)
     for uplink in app.uplinks:

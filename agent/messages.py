@@ -196,6 +196,18 @@ class CameraStatus(_Wire, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class LimitStatus(_Wire, frozen=True, kw_only=True):
+    """A set point that is in force at the unit."""
+
+    quantity: str
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    deficient: float | None = None
+    critical: float | None = None
+    basis: str = ""
+
+
 class Status(_Wire, frozen=True, kw_only=True):
     """Retained on `status`: who a unit is and how it does; the greatest (epoch, version) counts."""
 
@@ -220,6 +232,8 @@ class Status(_Wire, frozen=True, kw_only=True):
     cameras: tuple[CameraStatus, ...] = ()
     verbs: tuple[str, ...] = ()
     """Commands that this center may give."""
+    limits: tuple[LimitStatus, ...] = ()
+    """Of the quantities that the unit has measured; one that is not here has no limit."""
 
 
 class Link(_Wire, frozen=True, kw_only=True):
