@@ -40,11 +40,13 @@ check: $(VENV)/.dev $(PAGE)  ## format, lint, types (Python and the page), units
 bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
-# PLATFORM names another machine's: make wheel PLATFORM=manylinux_2_28_aarch64 for a Raspberry Pi.
-wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet
+# FOR names another machine's processor (glibc up to Debian 12's): make wheel FOR=aarch64
+GLIBC := 5 12 17 24 26 27 28 31 34 35 36
+FOREIGN = --only-binary=:all: --python-version $(or $(PYTHON_VERSION),3.11) \
+  --platform manylinux2014_$(FOR) $(GLIBC:%=--platform manylinux_2_%_$(FOR))
+wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet (FOR=aarch64)
 	rm -rf wheelhouse && mkdir wheelhouse
-	$(PIP) download $(LOCKED) -d wheelhouse $(if $(PLATFORM),--only-binary=:all: \
-	  --python-version $(or $(PYTHON_VERSION),3.11) $(addprefix --platform ,$(PLATFORM))) \
+	$(PIP) download $(LOCKED) -d wheelhouse $(if $(FOR),$(FOREIGN)) \
 	  "$$(echo dist/outpost-*.whl)[drill,board]"
 	cp requirements.lock systemd/install.sh wheelhouse/
 	@echo "wheelhouse/ is ready: copy it, and follow 'Machines without internet' in README.md"
