@@ -38,15 +38,14 @@ export function titleOf(alarm) {
 
 /**
  * @param {Alarm} alarm @param {Latest} [latest] the value of this moment, instead of the causing one
- * @returns {string} "1.20 ppm ≥ 限值 1.00", "" where there is no value
+ * @returns {string} "1.20 ≥ 1.00 ppm" (the limit), "" where there is no value
  */
 export function measureOf({ reading, limit }, latest) {
   const shown = latest && latest.t >= (reading?.t ?? 0) ? latest : reading;
   if (!shown || shown.value === null || shown.value === undefined) return "";
-  const value = quantityText(shown.value, shown.unit);
-  if (typeof limit !== "number") return value;
+  if (typeof limit !== "number") return quantityText(shown.value, shown.unit);
   const sign = shown.value >= limit ? "≥" : "<";
-  return `${value} ${sign} ${word("alarm.limit", { limit: valueText(limit, shown.unit) })}`;
+  return `${valueText(shown.value, shown.unit)} ${sign} ${quantityText(limit, shown.unit)}`;
 }
 
 /** The worst of some alarms, open ones first. @param {Alarm[]} alarms @returns {Alarm|undefined} */

@@ -2,7 +2,7 @@
 import { isOpen, isPerson, measureOf, signOf, titleOf } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
-import { placeText } from "./reading.js";
+import { clockText, placeText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
 /** @typedef {import("./fleet.js").Unit} Unit */
@@ -60,12 +60,16 @@ class Tile {
     setText(this.sign, signOf(alarm));
     setText(this.who, nameOf(unit));
     setText(this.title, titleOf(alarm));
-    setText(this.detail, isPerson(alarm) ? whereIs(unit, ageText, now)
-      : measureOf(alarm, unit.state.latest[`${alarm.source}/${alarm.quantity}`]));
+    const returned = alarm.state === "returned_unacknowledged";
+    setClass(this.node, "returned", returned);
+    const detail = isPerson(alarm) ? whereIs(unit, ageText, now)
+      : measureOf(alarm, unit.state.latest[`${alarm.source}/${alarm.quantity}`]);
+    setText(this.detail, [returned ? codeWord("alarm.state", alarm.state) : "", detail]
+      .filter(Boolean).join(" · "));
     // Without a word it is not acknowledged: its button stands beside it.
-    const state = alarm.by && !open ? word("alarm.by", { by: alarm.by })
-      : alarm.state === "unacknowledged" ? "" : codeWord("alarm.state", alarm.state);
-    const since = alarm.since ? ageText(now - alarm.since) : "";
+    const state = open ? "" : alarm.by ? word("alarm.by", { by: alarm.by })
+      : codeWord("alarm.state", alarm.state);
+    const since = alarm.since ? clockText((now - alarm.since) / 1000) : "";
     setText(this.state, [state, since].filter(Boolean).join(" · "));
     this.detail.title = alarm.limit_basis ?? "";
     show(this.ack, open);

@@ -1,5 +1,5 @@
 /** A unit's card: who, how reached, how old, its video, its readings, its count of records. */
-import { signOf, worstOf } from "./alarm.js";
+import { isOpen, signOf, worstOf } from "./alarm.js";
 import { colourOf } from "./colour.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
@@ -65,6 +65,7 @@ export class Card {
     setText(this.name, nameOf(unit));
     setText(this.sub, [status ? codeWord("profile", status.profile) : "", unit.id].filter(Boolean).join(" · "));
     setText(this.sign, worst ? signOf(worst) : "");
+    setClass(this.sign, "acked", worst !== undefined && !isOpen(worst));
     this.sign.dataset.rank = worst ? String(Math.min(worst.rank, 4)) : "";
     this.head.setAttribute("aria-label", word("unit.select", { name: nameOf(unit) }));
     const stopped = status?.state === "stopped";
@@ -88,7 +89,7 @@ export class Card {
       let tile = this.tiles.get(key);
       if (!tile) this.tiles.set(key, (tile = new Tile()));
       tile.update(one, alarms.filter((alarm) => alarm.source === one.source && alarm.quantity === one.quantity),
-        { now, ageText: this.context.ageText, suffix: twice.has(one.quantity) ? ` (${one.source})` : "" });
+        { now, ageText: this.context.ageText, twice: twice.has(one.quantity) });
       return tile.node;
     });
     arrange(this.grid, nodes);

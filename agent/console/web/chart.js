@@ -4,7 +4,7 @@ import { quantityName } from "./alarm.js";
 import { colourOf, dashOf } from "./colour.js";
 import { el, setClass, setText } from "./dom.js";
 import { codeWord, word } from "./lang.js";
-import { quantityText, unitText, valueText } from "./reading.js";
+import { unitText, valueText } from "./reading.js";
 
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {{id: string, name: string, points: Point[]}} Line */
@@ -49,7 +49,7 @@ export class Chart {
     setText(this.now, lines.map(({ points }) => valueText(points[points.length - 1]?.[1], unit)).join(" / "));
     setText(this.limit, limits.size
       ? [...limits].map(([code, limit]) => `- - ${word("charts.limit",
-        { code: codeWord("code", code), limit: quantityText(limit, unit) })}`).join("  ")
+        { code: codeWord("code", code), limit: valueText(limit, unit) })}`).join("  ")
       : word("charts.nolimit"));
     const width = this.plotted.clientWidth;
     if (!width) return;

@@ -112,7 +112,7 @@ function captionOf(unit) {
   const age = unit.state.fix?.t ? ageText(now() - unit.state.fix.t) : "";
   return {
     name: nameOf(unit), age: old ? `${word("unit.old")} ${age}` : age, old,
-    sign: worst ? signOf(worst) : "", selected: selected === unit.id, colour: colourOf(unit.id),
+    sign: worst ? signOf(worst) : "", open: worst !== undefined && isOpen(worst), selected: selected === unit.id, colour: colourOf(unit.id),
   };
 }
 

@@ -17,6 +17,10 @@ import { placeText } from "./reading.js";
 const FIT_ZOOM = 17;
 /** Kept free about the units, pixels: for their labels, and so that a step moves no map. */
 const EDGE = L.point(110, 85);
+/** A label hangs so far below its mark, pixels. */
+const LABEL = 84;
+/** Nearer than this two labels cover each other, pixels. */
+const NEAR = L.point(150, 75);
 /** China, until a unit has been placed. */
 const START = /** @type {[number, number]} */ ([32, 108]);
 
@@ -79,7 +83,7 @@ export class FleetMap {
     const { x, y } = this.map.getSize();
     const inside = places.every((place) => {
       const at = this.map.latLngToContainerPoint(place);
-      return at.x > EDGE.x / 2 && at.x < x - EDGE.x / 2 && at.y > EDGE.y / 2 && at.y < y - EDGE.y / 2;
+      return at.x > EDGE.x / 2 && at.x < x - EDGE.x / 2 && at.y > EDGE.y / 2 && at.y < y - LABEL;
     });
     const bounds = L.latLngBounds(places);
     const best = Math.min(FIT_ZOOM, this.map.getBoundsZoom(bounds, false, EDGE.multiplyBy(2)));
@@ -125,7 +129,20 @@ export class FleetMap {
       marker.update(unit, captionOf(unit), this.datum);
     }
     if (this.following) this.#fitAll();
+    this.#spread();
     this.#state();
+  }
+
+  /** Labels of units that stand close together go to the sides. */
+  #spread() {
+    const placed = [...this.markers.values()].flatMap((marker) =>
+      (marker.place ? [{ marker, at: this.map.latLngToContainerPoint(marker.place) }] : []));
+    for (const { marker, at } of placed) {
+      const near = placed.filter((one) => one.marker !== marker &&
+        Math.abs(one.at.x - at.x) < NEAR.x && Math.abs(one.at.y - at.y) < NEAR.y);
+      const left = near.every((one) => at.x < one.at.x);
+      marker.putLabel(near.length ? (left ? "left" : "right") : "below");
+    }
   }
 
   #state() {

@@ -21,6 +21,7 @@ const SHAPES = {
  * @property {string} name
  * @property {string} age "" where the position is fresh
  * @property {string} sign of the worst alarm, "" without
+ * @property {boolean} open nobody has acknowledged it
  * @property {boolean} old
  * @property {boolean} selected
  * @property {string} colour
@@ -78,7 +79,12 @@ export class UnitMarker {
     setText(this.sign, caption.sign);
     setClass(this.node, "old", caption.old);
     setClass(this.node, "selected", caption.selected);
-    setClass(this.node, "alarmed", caption.sign !== "");
+    setClass(this.sign, "acked", !caption.open);
+  }
+
+  /** Where the label stands: below, or beside where two would cover each other. @param {string} side */
+  putLabel(side) {
+    if (this.node.dataset.label !== side) this.node.dataset.label = side;
   }
 
   /** @returns {L.LatLng|null} on the map, shifted if the map is */

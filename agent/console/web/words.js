@@ -21,14 +21,14 @@ export const WORDS = {
   "skip": { zh: "跳到报警", en: "Skip to alarms" },
 
   // the ways that data come by
-  "page.live": { zh: "页面已连接", en: "Page connected" },
+  "page.live": { zh: "页面已连接", en: "Page live" },
   "page.connecting": { zh: "正在连接……", en: "Connecting…" },
   "page.lost": {
     zh: "页面未连接：以下全是 {age} 前的旧数据，正在重连",
     en: "Page is not connected: everything below is {age} old; reconnecting",
   },
   "page.never": { zh: "页面未连接：没有数据，正在重连", en: "Page is not connected: no data; reconnecting" },
-  "broker.up": { zh: "消息服务器已连接", en: "Broker connected" },
+  "broker.up": { zh: "消息服务器已连接", en: "Broker up" },
   "broker.lost": {
     zh: "消息服务器已断开：各单元的数据不再更新",
     en: "Broker connection lost: no unit's data is being updated",
@@ -49,7 +49,6 @@ export const WORDS = {
   "alarm.ack.label": { zh: "确认报警：{what}", en: "Acknowledge alarm: {what}" },
   "alarm.sos.confirm": { zh: "已收到求救", en: "Confirm SOS" },
   "alarm.sending": { zh: "发送中……", en: "Sending…" },
-  "alarm.limit": { zh: "限值 {limit}", en: "limit {limit}" },
   "alarm.by": { zh: "{by} 已确认", en: "acked by {by}" },
   "alarm.state.acknowledged": { zh: "已确认", en: "acked" },
   "alarm.state.returned_unacknowledged": { zh: "已恢复", en: "returned" },
@@ -242,7 +241,7 @@ export const WORDS = {
   "drill.waiting": { zh: "尚未收到导演台状态", en: "Nothing heard from the drill's director yet" },
   "drill.speed": { zh: "×{n}", en: "×{n}" },
   "drill.footprint": { zh: "{level} ≥ {ppm} ppm（估算）", en: "{level} ≥ {ppm} ppm (estimate)" },
-  "drill.real": { zh: "真实险情 · 非演练", en: "REAL EMERGENCY · not a drill" },
+  "drill.real": { zh: "真实险情 · 非演练", en: "REAL EMERGENCY" },
   "drill.real.title": { zh: "真实险情？停止演练？", en: "A real emergency? Stop the drill?" },
   "drill.real.text": {
     zh: "演练情景立即停止，并通知所有参演人员：这不是演练。",

@@ -55,8 +55,8 @@ test("an alarm in words, with the value of the moment", () => {
     source: "gas1", quantity: "cl2", limit: 1, reading: { t: 10, value: 1.02, unit: "ppm" },
   };
   assert.equal(titleOf(alarm), "氯气 Cl₂ 高报警");
-  assert.equal(measureOf(alarm), "1.02 ppm ≥ 限值 1.00");
-  assert.equal(measureOf(alarm, { t: 20, value: 0.4, unit: "ppm" }), "0.40 ppm < 限值 1.00");
-  assert.equal(measureOf(alarm, { t: 5, value: 0.4, unit: "ppm" }), "1.02 ppm ≥ 限值 1.00");
+  assert.equal(measureOf(alarm), "1.02 ≥ 1.00 ppm");
+  assert.equal(measureOf(alarm, { t: 20, value: 0.4, unit: "ppm" }), "0.40 < 1.00 ppm");
+  assert.equal(measureOf(alarm, { t: 5, value: 0.4, unit: "ppm" }), "1.02 ≥ 1.00 ppm");
   assert.equal(measureOf({ ...alarm, reading: null }), "");
 });
