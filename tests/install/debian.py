@@ -18,7 +18,18 @@ PACKAGES = "systemd,systemd-sysv,udev,dbus,make,git,python3,python3-venv,ca-cert
 ENTER = Path(__file__).parent / "enter.sh"
 CGROUP = "outpost-install-test"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-KEPT = ("PIP_", "SSL_", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "http", "HTTP", "no_proxy")
+KEPT = (
+    "PIP_CERT",
+    "PIP_INDEX",
+    "PIP_EXTRA",
+    "PIP_DEFAULT_TIMEOUT",
+    "SSL_",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "http",
+    "HTTP",
+    "no_proxy",
+)
 """What a person's environment says of the way to the package index."""
 
 
