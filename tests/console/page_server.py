@@ -13,7 +13,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ class PageServer:
         """Path -> sentence, for what shall be refused."""
         self.sockets: set[web.WebSocketResponse] = set()
         self.still = b""
+        self.camera: Callable[[str], Awaitable[str]] | None = None
+        """Offer -> answer; without it there is no path for video."""
         self.url = ""
 
     @contextlib.asynccontextmanager
@@ -165,8 +167,13 @@ class PageServer:
         return web.json_response(answer, status=202)
 
     async def _whep(self, request: web.Request) -> web.Response:
-        self.asked.put_nowait((request.path, {"sdp": await request.text()}))
-        return self._problem(503, "the unit has no path to this page")
+        offer = await request.text()
+        self.asked.put_nowait((request.path, {"sdp": offer}))
+        if self.camera is None:
+            return self._problem(503, "the unit has no path to this page")
+        headers = {"Location": "/whep/session/s1"}
+        sdp = await self.camera(offer)
+        return web.Response(status=201, text=sdp, headers=headers, content_type="application/sdp")
 
     async def _gone(self, request: web.Request) -> web.Response:
         self.asked.put_nowait((request.path, {}))

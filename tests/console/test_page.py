@@ -1,128 +1,14 @@
-"""The page in a real Chromium, before a console of cardboard (page_server.py)."""
+"""The page in a real Chromium: readings, alarms, connection, language, keyboard."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import expect
 
-from .page_server import (
-    LEAK,
-    STATIC,
-    PageServer,
-    Play,
-    alarm,
-    hello,
-    now_ms,
-    position,
-    reading,
-    status,
-)
+from .page_server import LEAK, PageServer, alarm, hello, now_ms, position, reading, status
+from .pages import CV, LI, PHONE, WANG, Opened, asked, open_page, page_tests, three_units
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --autoplay-policy=user-gesture-required"
-).split()
-DESK = ViewportSize(width=1366, height=768)
-PHONE = ViewportSize(width=390, height=844)
-CV, LI, WANG = "ex-cv-01", "ex-sk-01", "ex-sk-02"
-JPEG = base64.b64decode(
-    "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////"
-    "////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxA="
-)
-
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"),
-    pytest.mark.skipif(
-        not (STATIC / "index.html").exists(),
-        reason="the page is not built (python agent/console/build_web.py)",
-    ),
-]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        await chromium.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def server() -> AsyncIterator[PageServer]:
-    made = PageServer()
-    made.still = JPEG
-    async with made.serve():
-        yield made
-
-
-class Opened:
-    """A page at work, and what must not have happened on it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def opened(browser: Browser) -> AsyncIterator[Opened]:
-    context = await browser.new_context(viewport=DESK)
-    made = Opened(await context.new_page())
-    made.page.set_default_timeout(10_000)
-    yield made
-    await context.close()
-    assert made.errors == []
-
-
-async def open_page(opened: Opened, server: PageServer, query: str = "?video=off") -> Page:
-    await opened.page.goto(server.url + query)
-    await expect(opened.page.locator(".top .chip").first).to_have_attribute("data-state", "up")
-    return opened.page
-
-
-async def asked(server: PageServer) -> tuple[str, dict[str, Any]]:
-    return await asyncio.wait_for(server.asked.get(), 10)
-
-
-def three_units() -> dict[str, Any]:
-    """A snapshot with a vehicle, two rescuers, ten kinds of readings and an alarm of each rank."""
-    play, units = Play(), {}
-    for unit in (CV, LI, WANG):
-        made = play.records(unit, 50, now_ms())
-        units[unit] = {
-            "status": status(unit),
-            "links": {"center": "up"},
-            "latest": {f"{one['source']}/{one['quantity']}": one for one in made[1:]},
-            "fix": made[0]["fix"] | {"t": now_ms()},
-            "track": [[now_ms(), made[0]["fix"]["lat"], made[0]["fix"]["lon"]]],
-            "series": {
-                f"{one['source']}/{one['quantity']}": [
-                    [one["t"] - 1000 * ago, one["value"]] for ago in range(30, -1, -1)
-                ]
-                for one in made[1:]
-            },
-            "alarms": [],
-            "events": [],
-            "counts": {"received": 120, "repeated": 0, "missing": 0},
-        }
-    units[LI]["alarms"] = [
-        alarm("low", 3, limit=0.5, reading=reading("cl2", 0.6, "ppm")),
-        alarm("high", 1, limit=1.0, reading=reading("cl2", 1.2, "ppm")),
-        alarm("sos", 2, source="panel", quantity="sos"),
-    ]
-    units[WANG]["alarms"] = [alarm("silent", 4, source="head", quantity="co")]
-    return {"type": "snapshot", "units": units}
+pytestmark = page_tests
 
 
 async def test_readings_have_value_unit_quality_and_age(opened: Opened, server: PageServer) -> None:
@@ -281,20 +167,6 @@ async def test_sound_needs_a_touch_and_a_new_alarm_ends_the_muting(
     await expect(sound).to_contain_text("声音开")
 
 
-async def test_exercise_is_in_view_at_any_size(opened: Opened, server: PageServer) -> None:
-    server.opening = [three_units()]
-    page = await open_page(opened, server)
-    plate = page.get_by_text("演练 EXERCISE")
-    for size in (DESK, PHONE):
-        await page.set_viewport_size(size)
-        await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-        await expect(plate).to_be_in_viewport(ratio=1)
-    server.greeting = hello(exercise=False)
-    await page.reload()
-    await expect(page.locator(".card").first).to_be_visible()
-    await expect(plate).to_be_hidden()
-
-
 @pytest.mark.parametrize("lang", ["zh", "en"])
 async def test_everything_important_is_in_view(
     opened: Opened, server: PageServer, lang: str
@@ -335,7 +207,7 @@ async def test_a_lost_broker_and_a_lost_page_are_said_aloud(
 
 
 async def test_a_page_without_its_server_says_how_old_it_is(
-    opened: Opened, browser: Browser
+    opened: Opened,
 ) -> None:
     server = PageServer()
     async with server.serve():
@@ -346,112 +218,6 @@ async def test_a_page_without_its_server_says_how_old_it_is(
     await expect(strip).to_contain_text("Page is not connected: everything below is")
     await expect(page.locator(".alarm-count")).to_be_visible()
     await expect(page.locator("body")).to_have_class("exercise stale")
-
-
-async def test_no_video_path_gives_stills_and_says_so(opened: Opened, server: PageServer) -> None:
-    server.opening = [three_units()]
-    page = await open_page(opened, server)
-    card = page.locator(f'.card[data-unit="{LI}"]')
-    await card.get_by_role("button", name="播放").click()
-    path, body = await asked(server)
-    assert path == f"/whep/{LI}/front"
-    assert "a=recvonly" in body["sdp"]
-    path, body = await asked(server)
-    assert path == f"/api/units/{LI}/commands/video.start"
-    assert body["args"] == {"camera": "front", "mode": "stills", "period_s": 1, "lease_s": 30}
-    await expect(card.locator(".video-says")).to_have_text("无视频通路，等待静态图片……")
-    await expect(card.locator(".video-says")).to_have_attribute(
-        "title", "the unit has no path to this page"
-    )
-    url = f"/api/stills/{LI}/front?t=1"
-    await server.send({"type": "still", "unit": LI, "camera": "front", "t": now_ms(), "url": url})
-    await expect(card.locator(".video-says")).to_contain_text("静态图片 · ")
-    await page.wait_for_function(
-        "(unit) => document.querySelector(`[data-unit=${unit}] img`).naturalWidth > 0", arg=LI
-    )
-    await card.get_by_role("button", name="停止").click()
-    path, body = await asked(server)
-    assert path == f"/api/units/{LI}/commands/video.stop"
-    await expect(card.get_by_role("button", name="播放")).to_be_visible()
-
-
-async def test_in_a_drill_the_first_camera_plays_by_itself(
-    opened: Opened, server: PageServer
-) -> None:
-    server.opening = [three_units()]
-    await open_page(opened, server, "")
-    path, _ = await asked(server)
-    assert path == f"/whep/{CV}/front"
-
-
-async def test_only_an_instructor_sees_the_plume_and_the_desk(
-    opened: Opened, server: PageServer
-) -> None:
-    drill: dict[str, Any] = {"type": "drill", "state": Play().drill(10)}
-    drill["state"]["injects"][2]["done"] = False
-    server.opening = [three_units(), drill]
-    page = await open_page(opened, server)
-    await expect(page.locator(".banner-line")).to_contain_text("氯气泄漏 · 进行中 · 0:10 / 10:00")
-    await expect(page.get_by_role("tab", name="导调")).to_be_hidden()
-    await expect(page.locator("path.plume")).to_have_count(0)
-    server.greeting = hello(instructor=True)
-    await page.reload()
-    await page.get_by_role("tab", name="导调").click()
-    await expect(page.locator("path.plume")).to_have_count(3)
-    await expect(page.locator(".plume-source.active")).to_have_text("☣ Cl₂")
-    await expect(page.locator(".desk-facts")).to_contain_text("风：3.1 m/s，来自 38°")
-    await page.get_by_role("button", name="暂停").click()
-    assert (await asked(server))[0] == "/api/drill/pause"
-    await page.get_by_role("button", name="注入：王芳链路中断 30 秒").click()
-    assert await asked(server) == ("/api/drill/inject", {"inject": "cut"})
-    await page.get_by_role("button", name="结束演练").click()
-    await page.locator("dialog").get_by_role("button", name="结束演练").click()
-    assert (await asked(server))[0] == "/api/drill/end"
-
-
-async def test_a_real_emergency_is_asked_for_twice_and_stops_the_drill(
-    opened: Opened, server: PageServer
-) -> None:
-    page = await open_page(opened, server, "?lang=en")
-    declare = page.get_by_role("button", name="REAL EMERGENCY")
-    await declare.click()
-    await page.keyboard.press("Escape")
-    await expect(page.locator("dialog")).to_have_count(0)
-    await declare.click()
-    await page.get_by_role("button", name="Yes, real emergency").click()
-    assert (await asked(server))[0] == "/api/drill/real_emergency"
-    await expect(page.locator(".banner-line")).to_contain_text("NO DRILL!")
-    assert server.asked.empty()
-
-
-async def test_a_map_in_gcj02_gets_shifted_marks(opened: Opened, server: PageServer) -> None:
-    source = {"kind": "raster", "url": "/static/icon.svg?z={z}&x={x}&y={y}", "datum": "gcj02"}
-    server.greeting = hello(map=source)
-    server.opening = [three_units()]
-    page = await open_page(opened, server)
-    await expect(page.locator(".map-datum")).to_have_text(
-        "底图坐标系 GCJ-02 · 标记已由 WGS-84 转换"
-    )
-    await expect(page.locator(".graticule")).to_have_count(0)
-    # Under the mark the cursor reads the unit's own WGS-84 position: shifted there, and back.
-    body = page.locator(".m", has_text="指挥车01").locator(".m-body")
-    box = await body.bounding_box()
-    assert box is not None
-    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    read = (await page.locator(".map-cursor").inner_text()).replace("°", " ").split()
-    lat, lon, _ = Play().place(CV, 50)
-    assert float(read[0]) == pytest.approx(lat, abs=1e-4)
-    assert float(read[2]) == pytest.approx(lon, abs=1e-4)
-
-
-async def test_a_map_of_unknown_datum_is_refused(opened: Opened, server: PageServer) -> None:
-    source = {"kind": "raster", "url": "/static/icon.svg?z={z}", "datum": "bd09"}
-    server.greeting = hello(map=source)
-    page = await open_page(opened, server)
-    says = page.locator(".map-datum")
-    await expect(says).to_contain_text("未加载底图：其坐标系“bd09”未知")
-    await expect(says).to_contain_text("无底图 · 经纬网 · WGS-84")
-    assert not [url for url in opened.requests if "icon.svg?z" in url]
 
 
 async def test_names_off_the_wire_are_text(opened: Opened, server: PageServer) -> None:
