@@ -53,7 +53,7 @@ build_app() {
   (cd / && "$new/bin/python" -c "import agent.__main__") || die "the new version does not start"
   # The scripts in bin/ and pyvenv.cfg hold the folder in which they were made.
   grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs -r sed -i "s#$new#$app#g"
-  "$new/bin/python" -m compileall -q -s "$new" -p "$app" "$new/lib" || true
+  "$new/bin/python" -m compileall -q -f -s "$new" -p "$app" "$new/lib" || true
 }
 
 # $1: folder of the wheel's data files.
