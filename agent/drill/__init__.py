@@ -31,9 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Play a drill; the exit status: 0 good (or interrupted), 1 not, 2 used wrongly."""
-    from agent.drill.play import play
+    try:
+        from agent.drill.play import play
 
-    return play(args)
+        return play(args)
+    except KeyboardInterrupt:
+        # Ctrl-C before there was anything to end.
+        return 0
 
 
 def _language() -> str:

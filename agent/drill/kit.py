@@ -19,8 +19,8 @@ from drivers.sim import modbus, nmea, panel, winsen
 from drivers.sim.line import Fault, Line
 
 UPLINK = "center"
-DRAIN_S = 1.5
-"""An interrupted drill is gone within 3 s, so an agent gets less than half of that twice."""
+DRAIN_S = 1.0
+"""An interrupted drill is gone within 3 s."""
 KEEPALIVE_S = 5
 """A link that hangs for 30 s is to be noticed."""
 SOS_PIN, ACK_PIN, LAMP_PIN, BUZZER_PIN = 17, 27, 22, 23
