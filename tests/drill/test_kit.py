@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tomllib
 from pathlib import Path
 
@@ -24,6 +23,10 @@ def chlorine() -> Scenario:
     return scenarios.load(scenarios.find("chlorine"))
 
 
+def is_tty(path: str) -> bool:
+    return Path(path).is_char_device()
+
+
 @pytest.mark.parametrize("index", [0, 1, 2])
 async def test_the_generated_configuration_is_an_ordinary_one(
     chlorine: Scenario, tmp_path: Path, index: int
@@ -36,7 +39,7 @@ async def test_the_generated_configuration_is_an_ordinary_one(
         assert loaded.unit.mark is Mark.EXERCISE
         assert loaded.unit.name == {"zh": spec.name.zh, "en": spec.name.en}
         assert [source.name for source in loaded.sources] == [i.name for i in spec.instrument]
-        assert all(os.path.exists(source.table.port) for source in loaded.sources)
+        assert all(is_tty(source.table.port) for source in loaded.sources)
         assert loaded.media.enabled
         assert [camera.name for camera in loaded.cameras] == [c.name for c in spec.camera]
         assert (loaded.uplinks[0].port, loaded.uplinks[0].tls) == (18830, False)

@@ -149,6 +149,8 @@ def test_defaults() -> None:
             "route = { points = [[0]], speed = 3 }",
             [
                 "drill.toml:10: [unit.route] speed: unknown key; did you mean 'speed_m_s'?",
+                "drill.toml:10: [unit.route] points: expected [east, north] or "
+                "[east, north, wait], read [0.0]",
             ],
         ),
         (
