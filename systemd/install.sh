@@ -72,9 +72,10 @@ place_files() {
     done
   fi
   ln -sf "$app/bin/outpost" "$DESTDIR/usr/local/bin/outpost"
-  if [ ! -e "$DESTDIR/etc/outpost/agent.toml" ]; then
-    install -m 0644 "$1/config/agent.toml" "$DESTDIR/etc/outpost/agent.toml"
-  fi
+  for own in config/agent.toml systemd/console.env; do
+    [ -e "$DESTDIR/etc/outpost/${own##*/}" ] ||
+      install -m 0644 "$1/$own" "$DESTDIR/etc/outpost/${own##*/}"
+  done
 }
 
 make_user() {
@@ -107,7 +108,7 @@ do_install() {
     systemctl try-restart outpost.service outpost-console.service
   fi
   if [ "$had" = yes ]; then
-    echo "Upgraded $DESTDIR$app; /etc/outpost/agent.toml is as it was"
+    echo "Upgraded $DESTDIR$app; /etc/outpost is as it was"
   else
     echo "Installed into $DESTDIR$app.  Now:"
     echo "  edit /etc/outpost/agent.toml, then: outpost check /etc/outpost/agent.toml"
