@@ -67,6 +67,17 @@ async def test_a_real_emergency_is_asked_for_twice_and_stops_the_drill(
     assert server.asked.empty()
 
 
+async def test_everybody_is_told_that_it_is_no_drill(opened: Opened, server: PageServer) -> None:
+    page = await open_page(opened, server)
+    ended = Play().drill(90) | {"state": "ended", "reason": "duration"}
+    await server.send({"type": "drill", "state": ended})
+    await expect(page.locator(".banner-line")).to_contain_text("已结束")
+    await expect(page.locator(".banner.stopped")).to_have_count(0)
+    await server.send({"type": "drill", "state": ended | {"reason": "real_emergency"}})
+    await expect(page.locator(".banner.stopped .banner-line")).to_contain_text("非演练！真实险情")
+    await expect(page.locator(".banner-real")).to_be_hidden()
+
+
 async def test_a_map_in_gcj02_gets_shifted_marks(opened: Opened, server: PageServer) -> None:
     source = {"kind": "raster", "url": "/static/icon.svg?z={z}&x={x}&y={y}", "datum": "gcj02"}
     server.greeting = hello(map=source)

@@ -68,6 +68,9 @@ async def test_live_video_plays_and_is_given_back(opened: Opened, server: PageSe
         await card.get_by_role("button", name="放大").click()
         width = await card.locator("video").evaluate("(video) => video.clientWidth")
         assert width > 1000
+        await expect(page.get_by_text("演练 EXERCISE")).to_be_in_viewport(ratio=1)
+        for acknowledge in await page.locator(".alarm-ack").all():
+            await acknowledge.click(trial=True)
         await page.keyboard.press("Escape")
         await card.get_by_role("button", name="停止").click()
         asked_for = [(await asked(server))[0] for _ in range(2)]

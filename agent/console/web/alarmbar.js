@@ -41,10 +41,10 @@ class Tile {
     this.state = el("span", "alarm-state");
     this.title = el("b", "alarm-title");
     this.detail = el("span", "alarm-detail");
-    const body = button("alarm-body", () => this.standing && context.select(this.standing.unit.id),
+    this.body = button("alarm-body", () => this.standing && context.select(this.standing.unit.id),
       this.who, this.state, this.title, this.detail);
     this.ack = button("alarm-ack", () => this.standing && context.acknowledge(this.standing));
-    this.node = el("li", "alarm", this.sign, body, this.ack);
+    this.node = el("li", "alarm", this.sign, this.body, this.ack);
   }
 
   /** @param {Standing} standing @param {number} now */
@@ -77,7 +77,9 @@ class Tile {
     this.ack.disabled = waiting;
     const action = word(alarm.code === "sos" ? "alarm.sos.confirm" : "alarm.ack");
     setText(this.ack, waiting ? word("alarm.sending") : action);
-    this.ack.setAttribute("aria-label", word("alarm.ack.label", { what: `${nameOf(unit)} ${titleOf(alarm)}` }));
+    const what = `${nameOf(unit)} ${titleOf(alarm)}`;
+    if (this.body.title !== what) this.body.title = what;
+    this.ack.setAttribute("aria-label", word("alarm.ack.label", { what }));
   }
 }
 

@@ -39,7 +39,7 @@ export class Banner {
   update(exercise, state) {
     show(this.node, exercise);
     setClass(document.body, "exercise", exercise);
-    const stopped = this.stopped || state?.state === "real_emergency";
+    const stopped = this.stopped || state?.reason === "real_emergency";
     setClass(this.node, "stopped", stopped);
     show(this.real, !stopped);
     const facts = state

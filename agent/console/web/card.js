@@ -38,7 +38,7 @@ export class Card {
     this.place = el("span", "card-place");
     this.counts = el("span", "card-counts");
     this.node = el("article", "card", this.head,
-      el("div", "card-body", this.video.node, el("div", "card-readings", this.grid, this.empty)),
+      el("div", "card-body", el("div", "card-video", this.video.node), el("div", "card-readings", this.grid, this.empty)),
       el("footer", "card-foot", this.place, this.counts));
     this.node.dataset.unit = id;
   }

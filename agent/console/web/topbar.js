@@ -53,9 +53,9 @@ export class TopBar {
     setText(this.org, org);
     setText(this.page, word(page ? "page.live" : "page.connecting"));
     this.page.dataset.state = page ? "up" : "lost";
-    show(this.broker, broker !== "");
+    show(this.broker, page && broker !== "");
     setText(this.broker, word(broker === "up" ? "broker.up" : "broker.lost"));
-    this.broker.dataset.state = broker === "up" && page ? "up" : "lost";
+    this.broker.dataset.state = broker === "up" ? "up" : "lost";
     setText(this.clock, new Date(now).toLocaleTimeString("zh-CN", { hour12: false }));
     this.updateSound();
   }

@@ -138,7 +138,8 @@
  * @property {number} t_s
  * @property {number|null} [duration_s]
  * @property {number} [speed]
- * @property {string} state
+ * @property {string} state `running`, `paused`, `ended`
+ * @property {string} [reason] why it has ended: `duration`, `instructor`, `real_emergency` ...
  * @property {{lat: number, lon: number}|null} [center]
  * @property {{speed_m_s: number, from_deg: number}|null} [wind]
  * @property {DrillSource[]} [sources]
