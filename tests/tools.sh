@@ -6,6 +6,10 @@ set -u
 wanted=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
 command -v chromium >/dev/null || wanted="$wanted chromium"
+command -v ip >/dev/null || [ -x /sbin/ip ] || wanted="$wanted iproute2"
+# Playwright's own Node links to it; a bare Debian lacks it.
+[ -n "$(ls /usr/lib/*/libatomic.so.1 /usr/lib*/libatomic.so.1 2>/dev/null)" ] ||
+  wanted="$wanted libatomic1"
 [ -n "$(ls -d /usr/share/fonts/opentype/noto/NotoSansCJK* /usr/share/fonts/truetype/wqy/* 2>/dev/null)" ] ||
   wanted="$wanted fonts-noto-cjk"
 [ -n "$wanted" ] || exit 0
