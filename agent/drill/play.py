@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import control
 from agent.drill import PORT
 from agent.drill import scenario as scenarios
 from agent.drill.broker import BrokerError, LocalBroker, start_broker
@@ -42,6 +44,7 @@ POLL_S = 0.1
 HASTE_SETTLE_S, HASTE_ASK_S, HASTE_STOP_S, HASTE_CLEAR_S = 0.7, 0.1, 1.3, 0.3
 """Ctrl-C: drains for at most 2 s, and all is gone in less than 3."""
 BROKER_RESTART_S = 0.5
+SOCKET_PATH_MAX = 107  # sun_path of unix(7), without the NUL
 
 
 def play(args: argparse.Namespace) -> int:
@@ -56,7 +59,7 @@ def play(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return USED_WRONGLY
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    folder = Path(tempfile.mkdtemp(prefix="outpost-drill-"))
+    folder = make_folder(max(len(unit.id) for unit in scenario.unit))
     drill = Drill(args, path.stem, scenario, broker, folder)
     try:
         status = asyncio.run(drill.run())
@@ -69,6 +72,17 @@ def play(args: argparse.Namespace) -> int:
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return status
+
+
+def make_folder(longest_id: int) -> Path:
+    """A folder of this drill's own; a short one, as a Unix socket's path has at most 107 bytes."""
+    base = tempfile.gettempdir()
+    for candidate in (base, "/tmp"):
+        example = f"{candidate}/outpost-drill-12345678/{'x' * longest_id}/state/{control.NAME}"
+        if len(os.fsencode(example)) <= SOCKET_PATH_MAX:
+            base = candidate
+            break
+    return Path(tempfile.mkdtemp(prefix="outpost-drill-", dir=base))
 
 
 class Drill:

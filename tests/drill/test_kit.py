@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from agent import config
 from agent.drill import scenario as scenarios
 from agent.drill.kit import Kit
+from agent.drill.play import make_folder
 from agent.drill.scenario import Scenario
 from agent.drill.world import World
 from agent.messages import Mark
@@ -109,3 +111,22 @@ async def test_faults_reach_the_line_and_are_lifted(chlorine: Scenario, tmp_path
         assert not link.is_symlink()
         kit.restore()
         assert link.exists()
+
+
+def test_a_long_temporary_folder_is_not_used_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    folder = make_folder(8)
+    try:
+        assert not folder.is_relative_to(long)
+    finally:
+        folder.rmdir()
+    monkeypatch.setattr(tempfile, "tempdir", "/var/tmp")
+    folder = make_folder(8)
+    try:
+        assert folder.parent == Path("/var/tmp")
+    finally:
+        folder.rmdir()
