@@ -36,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = verbs.add_parser("check", help="validate configurations and scenarios 检查配置")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    check.add_argument(
+        "--wire", action="store_true", help="the files are captured MQTT traffic (mosquitto_sub -v)"
+    )
     check.set_defaults(run=_check)
 
     from agent import console, drill
@@ -79,6 +82,8 @@ def _sentences(group: BaseExceptionGroup[OSError]) -> list[str]:
 
 
 def _check(args: argparse.Namespace) -> int:
+    if args.wire:
+        return _check_wire(args.files)
     from agent.check import mistakes
 
     found = [mistake for path in args.files for mistake in mistakes(path)]
@@ -87,6 +92,20 @@ def _check(args: argparse.Namespace) -> int:
     for path in args.files:
         sys.stdout.write(f"{path}: good\n")
     return 0
+
+
+def _check_wire(paths: Sequence[Path]) -> int:
+    from agent.traffic import check_file
+
+    found: list[str] = []
+    for path in paths:
+        try:
+            count, mistakes = check_file(path)
+        except OSError as error:
+            count, mistakes = 0, [f"{path}: cannot be read: {error.strerror}"]
+        found += mistakes
+        sys.stdout.write(f"{path}: {count} messages, {len(mistakes)} mistakes\n")
+    return _complain(found, FAILED) if found else 0
 
 
 def _complain(sentences: Sequence[str], status: int = USAGE_ERROR) -> int:

@@ -41,6 +41,16 @@ class VideoStopArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: str = ""
 
 
+ARGUMENTS: dict[str, type[msgspec.Struct]] = {
+    "resend": ResendArgs,
+    "alarm.ack": AlarmArgs,
+    "sos.confirm": SosArgs,
+    "video.start": VideoStartArgs,
+    "video.stop": VideoStopArgs,
+}
+"""What `args` of each verb must be."""
+
+
 def verb_table(
     outbox: Outbox,
     engine: Engine,
@@ -98,10 +108,11 @@ def verb_table(
             raise RefusedError(error.code, str(error)) from error
         return {}
 
-    return {
-        "resend": Verb(ResendArgs, resend),
-        "alarm.ack": Verb(AlarmArgs, acknowledge),
-        "sos.confirm": Verb(SosArgs, confirm_sos),
-        "video.start": Verb(VideoStartArgs, start_video),
-        "video.stop": Verb(VideoStopArgs, stop_video),
+    handlers: dict[str, Any] = {
+        "resend": resend,
+        "alarm.ack": acknowledge,
+        "sos.confirm": confirm_sos,
+        "video.start": start_video,
+        "video.stop": stop_video,
     }
+    return {name: Verb(ARGUMENTS[name], run) for name, run in handlers.items()}

@@ -1,0 +1,109 @@
+"""Traffic against the contract: `outpost check --wire FILE`.
+
+A file of traffic has lines of `topic payload` (what `mosquitto_sub -v` prints) or of JSON objects
+`{"topic": ..., "payload": ...}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import messages, topics
+from agent.contract import PLAIN
+from agent.messages import Class
+from agent.receiver import Receiver
+from agent.verbs import ARGUMENTS
+
+LINE_MAX = 4 * 1024 * 1024
+
+
+def mistakes_of(topic: str, payload: bytes) -> list[str]:
+    """What is wrong with one message; empty: it keeps the contract."""
+    try:
+        parsed = topics.parse(topic)
+    except ValueError as error:
+        return [str(error)]
+    if parsed.unit == topics.DRILL or not payload:
+        # The director's own words, and the clearing of a retained message.
+        return []
+    kind = next((kind for form, kind in PLAIN.items() if _fits(form, parsed.path)), None)
+    try:
+        if kind is not None:
+            message = msgspec.json.decode(payload, type=kind)
+            return list(_about(parsed, message))
+        if parsed.path[0] in list(Class) and len(parsed.path) == 1:
+            Receiver().feed(parsed, payload)
+            return []
+        if _fits(("rtc", "+", "close"), parsed.path):
+            msgspec.json.decode(payload, type=dict[str, Any])
+            return []
+    except (ValueError, msgspec.DecodeError) as error:
+        return [str(error)]
+    return [f"there is no topic {'/'.join(parsed.path)!r} in the contract"]
+
+
+def _fits(form: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    return len(form) == len(path) and all(
+        want in ("+", word) for want, word in zip(form, path, strict=True)
+    )
+
+
+def _about(topic: topics.Topic, message: Any) -> Iterator[str]:
+    unit = getattr(message, "unit", topic.unit)
+    if unit != topic.unit:
+        yield f"the topic is of unit {topic.unit!r}, but the payload says {unit!r}"
+    mark = getattr(message, "mark", None)
+    if mark is not None and (mark is messages.Mark.EXERCISE) != topic.exercise:
+        root = topics.ROOT_EXERCISE if topic.exercise else topics.ROOT
+        yield f"marked {mark.value!r} under the root {root!r}"
+    epoch = getattr(message, "epoch", None)
+    if epoch is not None:
+        messages.epoch_order(epoch)
+    if isinstance(message, messages.Command):
+        verb = topic.path[1]
+        if verb not in ARGUMENTS:
+            yield f"there is no verb {verb!r}; known are {', '.join(sorted(ARGUMENTS))}"
+        else:
+            msgspec.convert(message.args, ARGUMENTS[verb])
+
+
+def check_file(path: Path) -> tuple[int, list[str]]:
+    """How many messages a file of traffic has, and every mistake as `file:line: topic: what`.
+    OSError: it cannot be read."""
+    count = 0
+    found: list[str] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(_bounded(lines), start=1):
+            if not line.strip():
+                continue
+            count += 1
+            topic, payload, wrong = _take_apart(line)
+            mistakes = [wrong] if wrong else mistakes_of(topic, payload)
+            found += [f"{path}:{number}: {topic or '?'}: {mistake}" for mistake in mistakes]
+    return count, found
+
+
+def _bounded(lines: Any) -> Iterator[bytes]:
+    while line := lines.readline(LINE_MAX):
+        yield line
+
+
+def _take_apart(line: bytes) -> tuple[str, bytes, str]:
+    if line.lstrip().startswith(b"{"):
+        try:
+            record = msgspec.json.decode(line, type=dict[str, Any])
+            topic, payload = record["topic"], record["payload"]
+        except (msgspec.DecodeError, KeyError) as error:
+            return (
+                "",
+                b"",
+                f'expected {{"topic": ..., "payload": ...}}, read {line[:60]!r}: {error}',
+            )
+        data = payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)
+        return str(topic), data, ""
+    topic_bytes, _, data = line.rstrip(b"\r\n").partition(b" ")
+    return topic_bytes.decode("utf-8", "replace"), data, ""
