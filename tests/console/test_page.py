@@ -36,7 +36,7 @@ async def test_readings_have_value_unit_quality_and_age(opened: Opened, server: 
     await expect(chlorine.locator(".tile-formula")).to_have_text("Cl₂")
     await expect(chlorine.locator(".tile-value")).to_have_text("0.52")
     await expect(chlorine.locator(".tile-unit")).to_have_text("ppm")
-    await expect(chlorine.locator(".tile-age")).to_have_text("1 秒")
+    await expect(chlorine.locator(".tile-age")).to_have_text("1秒")
     await expect(card.locator('.tile[data-key="head/o2"] .tile-unit')).to_have_text("%vol")
     warming = card.locator('.tile[data-key="head/h2s"]')
     await expect(warming.locator(".tile-value")).to_have_text("—")
