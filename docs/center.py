@@ -1,0 +1,134 @@
+"""A small command center: subscribes to every unit of an org, prints each record once, finds gaps
+and asks for them again.  It needs paho-mqtt alone; nothing of Outpost is imported.
+
+    python center.py mqtt.example.org 1883 hubei [--exercise]
+
+One JSON line a record on standard output; what it does about gaps on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import uuid
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+RECORDS = ("readings", "alarms", "events", "media", "ack")
+GAP_AGE_S = 2.0
+"""Records may overtake each other on their way: a younger hole closes by itself."""
+
+
+class Epoch:
+    """The numbers of one run of a unit: which have come, and up to which there are some."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        # All of 1..floor have come, so that `seen` stays small.
+        self.floor = 0
+        self.known = 0
+        self.asked_at: dict[int, float] = {}
+
+    def take(self, seq: int) -> bool:
+        """False: a repeat.  The first copy of a number counts."""
+        self.known = max(self.known, seq)
+        if seq <= self.floor or seq in self.seen:
+            return False
+        self.seen.add(seq)
+        while self.floor + 1 in self.seen:
+            self.floor += 1
+            self.seen.discard(self.floor)
+        return True
+
+    def gap(self) -> tuple[int, int] | None:
+        """The first hole, both ends included."""
+        if self.floor >= self.known:
+            return None
+        last = self.floor + 1
+        while last + 1 not in self.seen and last < self.known:
+            last += 1
+        return self.floor + 1, last
+
+
+class Center:
+    def __init__(self, root: str, mark: str) -> None:
+        self.root = root
+        self.mark = mark
+        self.epochs: dict[tuple[str, str], Epoch] = {}
+
+    def on_connect(self, client: mqtt.Client, *_: Any) -> None:
+        for name in (*RECORDS, "status"):
+            client.subscribe(f"{self.root}/+/{name}", qos=1)
+
+    def on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if not message.payload:
+            return
+        body = json.loads(message.payload)
+        if message.topic.endswith("/status"):
+            # A birth says how far each epoch goes: a hole at its end shows by this alone.
+            for held in body.get("epochs", []):
+                epoch = self.epochs.setdefault((body["unit"], held["epoch"]), Epoch())
+                epoch.known = max(epoch.known, held["last"])
+            return
+        epoch = self.epochs.setdefault((body["unit"], body["epoch"]), Epoch())
+        for record in body["records"]:
+            if epoch.take(record["seq"]):
+                line = {
+                    "unit": body["unit"],
+                    "epoch": body["epoch"],
+                    "mark": body["mark"],
+                    **record,
+                }
+                sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+                sys.stdout.flush()
+
+    def close_gaps(self, client: mqtt.Client, now_s: float) -> None:
+        """Ask for a hole that is old enough, and not again before 10 s have passed."""
+        for (unit, name), epoch in self.epochs.items():
+            gap = epoch.gap()
+            if gap is None:
+                epoch.asked_at.clear()
+                continue
+            due = epoch.asked_at.setdefault(gap[0], now_s + GAP_AGE_S)
+            if now_s < due:
+                continue
+            epoch.asked_at[gap[0]] = now_s + 10.0
+            command = {
+                "id": str(uuid.uuid4()),
+                "by": "center.py",
+                "issued": round(time.time() * 1000),
+                "mark": self.mark,
+                "args": {"epoch": name, "from": gap[0], "to": gap[1]},
+            }
+            client.publish(f"{self.root}/{unit}/cmd/resend", json.dumps(command), qos=1)
+            sys.stderr.write(f"{unit}: asked for {gap[0]} to {gap[1]} of {name} again\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("org")
+    parser.add_argument("--exercise", action="store_true")
+    args = parser.parse_args()
+    root = f"{'outpost-exercise' if args.exercise else 'outpost'}/v1/{args.org}"
+    center = Center(root, "exercise" if args.exercise else "actual")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.on_connect = center.on_connect
+    client.on_message = center.on_message
+    client.connect(args.host, args.port)
+    while True:
+        if client.loop(timeout=0.5) != mqtt.MQTT_ERR_SUCCESS:
+            client.reconnect()
+        center.close_gaps(client, time.monotonic())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(0)
