@@ -29,11 +29,16 @@ export function quantityName(quantity, pattern = "q.label") {
   return symbol ? word(pattern, { name, formula: symbol }) : name;
 }
 
+/** @param {Alarm} alarm @returns {{what: string, code: string}} "氯气 Cl₂" and "高报警" */
+export function titleParts({ code, quantity, source }) {
+  const what = quantity ? quantityName(quantity, "q.short") : source;
+  return { what: PERSON.has(code) ? "" : what, code: codeWord("code", code) };
+}
+
 /** @param {Alarm} alarm @returns {string} "氯气 Cl₂ 高报警" */
 export function titleOf(alarm) {
-  if (isPerson(alarm)) return codeWord("code", alarm.code);
-  const what = alarm.quantity ? quantityName(alarm.quantity, "q.short") : alarm.source;
-  return `${what} ${codeWord("code", alarm.code)}`;
+  const { what, code } = titleParts(alarm);
+  return what ? `${what} ${code}` : code;
 }
 
 /**

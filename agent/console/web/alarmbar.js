@@ -1,5 +1,5 @@
 /** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
-import { isOpen, isPerson, measureOf, signOf, titleOf } from "./alarm.js";
+import { isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
 import { clockText, placeText } from "./reading.js";
@@ -39,7 +39,9 @@ class Tile {
     this.sign = el("span", "alarm-sign");
     this.who = el("span", "alarm-who");
     this.state = el("span", "alarm-state");
-    this.title = el("b", "alarm-title");
+    this.what = el("span", "alarm-what");
+    this.code = el("span", "alarm-code");
+    this.title = el("b", "alarm-title", this.what, " ", this.code);
     this.detail = el("span", "alarm-detail");
     this.body = button("alarm-body", () => this.standing && context.select(this.standing.unit.id),
       this.who, this.state, this.title, this.detail);
@@ -59,7 +61,9 @@ class Tile {
     setClass(this.node, "person", isPerson(alarm));
     setText(this.sign, signOf(alarm));
     setText(this.who, nameOf(unit));
-    setText(this.title, titleOf(alarm));
+    const parts = titleParts(alarm);
+    setText(this.what, parts.what);
+    setText(this.code, parts.code);
     const returned = alarm.state === "returned_unacknowledged";
     setClass(this.node, "returned", returned);
     const detail = isPerson(alarm) ? whereIs(unit, ageText, now)
