@@ -315,10 +315,13 @@ class Drill:
     async def _end_processes(self, timeout_s: float) -> None:
         """End all children at once; what is gone already stays as it was counted."""
         agents = [unit for unit in self.units.values() if unit.id not in self.exits]
-        page = [self.page.stop(timeout_s)] if self.page is not None else []
-        codes = await asyncio.gather(*(unit.stop(timeout_s) for unit in agents))
-        self.exits |= {unit.id: code for unit, code in zip(agents, codes, strict=True)}
-        await asyncio.gather(self._stop_viewers(timeout_s), *page)
+        others = [self._stop_viewers(timeout_s)]
+        if self.page is not None:
+            others.append(self.page.stop(timeout_s))
+        await asyncio.gather(*(self._end_agent(unit, timeout_s) for unit in agents), *others)
+
+    async def _end_agent(self, unit: Unit, timeout_s: float) -> None:
+        self.exits[unit.id] = await unit.stop(timeout_s)
 
     def _hand_over(self, summary: Summary) -> int:
         sys.stdout.write(make_table(summary, self.args.lang) + "\n")
