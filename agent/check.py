@@ -13,7 +13,7 @@ def mistakes(path: Path) -> tuple[str, ...]:
     try:
         document = Document.read(path)
         document.raise_mistakes()
-        if "scenario" in document.data:
+        if document.data.keys() & {"site", "inject"}:
             # The drill is an extra; a kit that does not carry it has no scenarios to check.
             from agent.drill import scenario
 

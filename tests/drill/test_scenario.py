@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import places
+from agent.__main__ import main
 from agent.drill import scenario as scenarios
 from agent.drill.scenario import Kind
 from agent.toml import ConfigError, Document
@@ -243,6 +244,16 @@ def test_a_file_is_checked_by_its_path(tmp_path: Path) -> None:
     assert scenarios.find(str(file)) == file
     (found,) = scenarios.check(file)
     assert found.startswith(f"{file}:18: [inject] source: unknown source")
+
+
+def test_outpost_check_knows_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(GOOD.replace("tank", "tonk", 1), encoding="utf-8")
+    good = scenarios.find("chlorine")
+    assert main(["check", str(good)]) == 0
+    assert capsys.readouterr().out == f"{good}: good\n"
+    assert main(["check", str(good), str(file)]) == 2
+    assert f"{file}:18: [inject] source: unknown source" in capsys.readouterr().err
 
 
 def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
