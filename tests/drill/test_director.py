@@ -181,3 +181,24 @@ async def test_each_inject_of_the_drill_can_be_brought_about(
         assert stage.director.done == {inject.id}
         assert f"{inject.label.zh}  {inject.label.en}" in stage.said
         await stage.director._cancel_what_is_under_way()
+
+
+async def test_the_same_seed_gives_the_same_drill_whatever_the_machines_pace(
+    tmp_path: Path,
+) -> None:
+    seen = []
+    for name, steps in (("even", [0.25] * 480), ("uneven", [0.1, 3.7, 40.0, 0.03, 31.17, 45.0])):
+        async with Stage(tmp_path / name) as stage:
+            for dt_s in steps:
+                stage.director.advance(dt_s)
+            world = stage.director.world
+            seen.append(
+                {
+                    (spec.id, instrument.name): world.felt(spec.id, instrument.name)
+                    for spec in stage.scenario.unit
+                    for instrument in spec.instrument
+                }
+            )
+            assert stage.director.t_s == pytest.approx(120.0)
+            await stage.director._cancel_what_is_under_way()
+    assert seen[0] == seen[1]
