@@ -70,6 +70,9 @@ async def measure() -> list[Figure]:
                     other.play(number % 100)
                     due = start + (number + 1) / RECORDS_PER_S
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
+                for process in (agent, floor):
+                    if process.poll() is not None:
+                        raise BenchError(f"{process.args!r} ended with {process.returncode}")
                 used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
                 memory = [memory_mb(pid) for pid in pids]
     wanted = SECONDS * RECORDS_PER_S
