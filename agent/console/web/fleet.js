@@ -118,12 +118,12 @@ export function insertByTime(list, item, ceiling, late) {
   if (list.length > ceiling) list.splice(0, list.length - ceiling);
 }
 
-/** All units, the limits seen in their alarms, and the log. */
+/** All units, the limits that hold at them, and the log. */
 export class Fleet {
   constructor() {
     /** @type {Map<string, Unit>} */
     this.units = new Map();
-    /** Set points by quantity and code, as alarms have named them. @type {Map<string, Map<string, number>>} */
+    /** Set points by quantity and code, the strictest of all units. @type {Map<string, Map<string, number>>} */
     this.limits = new Map();
     /** Newest first. @type {Entry[]} */
     this.log = [];
@@ -155,7 +155,10 @@ export class Fleet {
   apply(message) {
     switch (message.type) {
       case "snapshot": return this.#snapshot(message.units);
-      case "status": this.unit(message.unit).state.status = message.status; return;
+      case "status":
+        this.unit(message.unit).state.status = message.status;
+        this.#limits(message.status);
+        return;
       case "records": {
         const unit = this.unit(message.unit);
         message.records.forEach((record) => unit.take(record));
@@ -179,6 +182,7 @@ export class Fleet {
     for (const [id, state] of Object.entries(units)) {
       const unit = new Unit(id, state);
       this.units.set(id, unit);
+      this.#limits(state.status);
       unit.state.alarms.forEach((alarm) => this.#learn(alarm));
       unit.state.events.forEach((body) => this.#write({ t: body.t, unit: id, kind: "event", body }));
     }
@@ -199,6 +203,21 @@ export class Fleet {
       this.#learn(message.record);
     }
     this.#write({ t: message.record.t, unit: unit.id, kind: message.type, body: message.record });
+  }
+
+  /** @param {import("./types.js").Status|null|undefined} status */
+  #limits(status) {
+    for (const point of status?.limits ?? []) {
+      for (const code of /** @type {const} */ (["low", "high", "deficient", "critical"])) {
+        const limit = point[code];
+        if (typeof limit !== "number") continue;
+        const codes = this.limits.get(point.quantity) ?? new Map();
+        const known = codes.get(code);
+        const strictest = code === "low" || code === "high" ? Math.min : Math.max;
+        codes.set(code, known === undefined ? limit : strictest(known, limit));
+        this.limits.set(point.quantity, codes);
+      }
+    }
   }
 
   /** @param {Alarm} alarm */

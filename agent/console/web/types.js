@@ -75,6 +75,15 @@
  * @property {string} state
  * @property {string} [detail]
  *
+ * @typedef {object} LimitStatus a set point in force at a unit
+ * @property {string} quantity
+ * @property {string} unit
+ * @property {number} [low]
+ * @property {number} [high]
+ * @property {number} [deficient]
+ * @property {number} [critical]
+ * @property {string} [basis]
+ *
  * @typedef {object} Status
  * @property {string} unit
  * @property {Record<string, string>} name
@@ -88,6 +97,7 @@
  * @property {Source[]} [sources]
  * @property {Camera[]} [cameras]
  * @property {string[]} [verbs]
+ * @property {LimitStatus[]} [limits]
  *
  * @typedef {{received: number, repeated: number, missing: number}} Counts
  * @typedef {[number, number|null]} Point UTC ms and value

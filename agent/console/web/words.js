@@ -185,7 +185,7 @@ export const WORDS = {
   "charts": { zh: "曲线", en: "Curves" },
   "charts.none": { zh: "尚无气体曲线", en: "No gas curve yet" },
   "charts.limit": { zh: "{code} {limit}", en: "{code} {limit}" },
-  "charts.nolimit": { zh: "限值未知", en: "limits not known" },
+  "charts.nolimit": { zh: "未设限值", en: "no limit" },
   "log": { zh: "日志", en: "Log" },
   "log.none": { zh: "尚无事件", en: "No event yet" },
   "log.late": { zh: "补传", en: "late" },

@@ -57,6 +57,15 @@ test("alarms stand in the order of their rank, those acknowledged last", () => {
   assert.deepEqual(fleet.alarms().map(({ alarm: { code } }) => code), ["sos", "low", "high"]);
 });
 
+test("the strictest limit of all units is drawn", () => {
+  const fleet = new Fleet();
+  const say = (unit, limit) => fleet.apply({ type: "status", unit, status: { limits: [limit] } });
+  say("ex-a", { quantity: "o2", unit: "/100", low: 23.5, deficient: 19.5 });
+  say("ex-b", { quantity: "o2", unit: "/100", low: 23, deficient: 19 });
+  assert.deepEqual(Object.fromEntries(fleet.limits.get("o2")), { low: 23, deficient: 19.5 });
+  assert.equal(fleet.limits.get("co"), undefined);
+});
+
 test("a transition changes what stands; one that comes late does not", () => {
   const fleet = new Fleet();
   const say = (record) => fleet.apply({ type: "alarm", unit: "ex-a", record: { t: 1, ...record } });
