@@ -10,17 +10,46 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
+import pkgutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Protocol
 
+import drivers.sim
 from drivers.sim import modbus, nmea, panel, winsen
 from drivers.sim.line import Fault, Line
 
-Twin = nmea.Twin | winsen.Twin | modbus.Twin | panel.Twin
+
+class Twin(Protocol):
+    """What can be played."""
+
+    async def run(self) -> None: ...
+
+
+class TwinModule(Protocol):
+    """A file of this folder that registers itself: it has these two functions."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The options of its own command line, beside --link."""
+
+    def build(self, line: Line, options: argparse.Namespace) -> Twin:
+        """ValueError: options that do not fit together."""
+
+
 Start = Callable[[Coroutine[None, None, None]], object]
+
+
+def registered() -> dict[str, Any]:
+    """Name -> TwinModule, of every file of the folder that is one."""
+    names = [module.name for module in pkgutil.iter_modules(drivers.sim.__path__)]
+    found = {
+        name: importlib.import_module(f"drivers.sim.{name}") for name in names if name[0] != "_"
+    }
+    return {name: module for name, module in found.items() if hasattr(module, "add_arguments")}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +60,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = root.add_subparsers(dest="name", required=True, metavar="NAME")
-    for name in ("nmea", "winsen", "modbus", "panel"):
+    extra = registered()
+    for name in ("nmea", "winsen", "modbus", "panel", *extra):
         one = names.add_parser(name)
         one.add_argument("--link", type=Path, required=True, help="where the port shall appear")
         match name:
@@ -48,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
                 )
                 one.add_argument("--address", type=int, nargs="+", default=[1])
                 one.add_argument("--gas", nargs="+", default=["co"], help="one per address")
+            case _ if name in extra:
+                extra[name].add_arguments(one)
     return root
 
 
@@ -62,8 +94,11 @@ def build(line: Line, options: argparse.Namespace) -> Twin:
             return modbus.Twin(
                 line, model=options.model, addresses=options.address, gases=options.gas
             )
-        case _:
+        case "panel":
             return panel.Twin(line)
+        case name:
+            module: TwinModule = registered()[name]
+            return module.build(line, options)
 
 
 def obey(text: str, line: Line, twin: Twin, start: Start) -> None:
@@ -84,7 +119,7 @@ def obey(text: str, line: Line, twin: Twin, start: Start) -> None:
                 known = ", ".join(member.lower() for member in modbus.State.__members__)
                 raise ValueError(f"no state {state!r}, expected one of {known}")
             twin.set_state(gas, modbus.State[state.upper()])
-        case values if "=" in values[0] and not isinstance(twin, panel.Twin):
+        case values if "=" in values[0] and hasattr(twin, "set"):
             twin.set(**dict(_value(item) for item in values))
         case _:
             raise ValueError(
