@@ -1,13 +1,20 @@
-"""Where a broker is, how to come in, and how to come back."""
+"""Where a broker is, how to come in and come back, and what goes to and fro."""
 
 from __future__ import annotations
 
 import random
+import socket
 import ssl
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+
+
+class MqttError(OSError):
+    """A connection that could not be made or was refused; its text says which broker and why."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,12 +26,37 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     key_file: str = ""
 
     def context(self) -> ssl.SSLContext:
-        """OSError or ssl.SSLError where a file cannot be read or is no certificate."""
-        context = ssl.create_default_context(cafile=self.ca_file or None)
+        """ValueError names the file that cannot be used, and why."""
+        for path in (self.ca_file, self.cert_file, self.key_file):
+            _must_be_readable(path)
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+        except ssl.SSLError as error:
+            raise ValueError(f"{self.ca_file} holds no PEM certificate") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file or None)
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file or None, _no_password)
+            except ssl.SSLError as error:
+                raise ValueError(
+                    f"{self.cert_file} and {self.key_file or 'the key in it'} are no PEM "
+                    f"certificate and its key without a password ({error.reason or error})"
+                ) from error
         return context
+
+
+def _must_be_readable(path: str) -> None:
+    # ssl's own error does not name the file.
+    if path:
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _no_password() -> str:
+    """Without it OpenSSL would ask at the terminal."""
+    return ""
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +94,48 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+def connect_error(broker: Broker, error: OSError | ValueError, timeout_s: float) -> MqttError:
+    """The sentence for what went wrong before MQTT began."""
+    match error:
+        case ConnectionRefusedError():
+            text = f"{broker} refused the connection: nothing listens there"
+        case socket.gaierror() | UnicodeError():
+            text = f"{broker}: the name {broker.host!r} is not known"
+        case TimeoutError():
+            text = f"{broker} did not answer within {timeout_s:g} s"
+        case ssl.SSLCertVerificationError():
+            text = f"{broker}: its certificate is not trusted: {error.verify_message}"
+            if "expired" in error.verify_message or "not yet valid" in error.verify_message:
+                # A board without a battery for its clock wakes up in the past.
+                text += f" (this unit's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
+        case ssl.SSLError():
+            text = f"{broker}: TLS 1.2 or newer could not be agreed on: {error.reason or error}"
+        case OSError():
+            text = f"{broker} cannot be reached: {error.strerror or error}"
+        case _:
+            text = f"{broker} cannot be reached: {error}"
+    return MqttError(text)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What came in."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    response_topic: str = ""
+    correlation: bytes = b""
+
+
+class Will(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker says for us when the path is lost."""
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+    expiry_s: int | None = None
 
 
 class Backoff:

@@ -6,7 +6,9 @@ the stored ack again.  Whatever is wrong is answered with the reason, and the ag
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from agent.clock import UnitClock
 from agent.messages import Ack, Class, Clock, Command, Event, Mark, Outcome
 from agent.mqtt import Message
 from agent.outbox import Outbox
+from agent.rows import Row
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,28 @@ AHEAD_MS = 60_000
 """How far the center's clock may be ahead of ours."""
 PAYLOAD_MAX = 64 * 1024
 ID_MAX = 128
+BY_MAX = 128
+ANSWERS_MAX = 1000
+"""Answers that wait for their ack to be stored."""
+CORRELATION_MAX = 1024
+RESERVED = frozenset({
+    "status", "link", "readings", "alarms", "events", "media", "ack", "cmd", "rtc", "still",
+    "skipped",
+})  # fmt: skip
+"""What follows the unit in a topic of ours or of another unit: nothing to answer on."""
 
 _decode = msgspec.json.Decoder(Command).decode
+
+
+class _Head(msgspec.Struct):
+    """As much of a malformed command as its ack can name."""
+
+    id: str = ""
+    by: str = ""
+
+
+_UNFIT = re.compile(r"[+#\x00-\x1f\x7f]")
+_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class RefusedError(Exception):
@@ -48,6 +71,14 @@ class Verb(msgspec.Struct, frozen=True):
     """(args, by, uplink) -> result; RefusedError where it cannot be done."""
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    """Where an ack goes besides its own topic (MQTT 5 request and response)."""
+
+    uplink: Any
+    topic: str
+    correlation: bytes
+
+
 class Commands:
     """One per unit, for all uplinks."""
 
@@ -56,35 +87,65 @@ class Commands:
         self._unit = unit
         self._mark = mark
         self._outbox = outbox
+        self._answers: dict[int, _Answer] = {}
+        outbox.listeners.append(self._stored)
 
     def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
-        """One command, whatever it is.  `uplink` has `config` (name, verbs)."""
+        """One command, whatever it is.  `uplink` has `config` (name, verbs) and `respond`."""
         verb = topic.path[1]
-        command: Command | None = None
+        head = _Head()
+        ran = False
         try:
             command = self._read(message)
+            head = _Head(command.id, command.by)
             if (known := self._outbox.store.commands.get(command.id)) is not None:
-                self._repeat(known)
+                row = self._outbox.append(Class.ACK, msgspec.Raw(known))
+                self._answer(row, topic, message, uplink)
                 return
             self._check(verb, command, uplink)
-            row = self.verbs[verb]
-            args = _arguments(row.args, command.args)
-            result = row.run(args, command.by, uplink)
-            ack = self._ack(verb, command, Outcome.DONE, "ok", "", result)
+            entry = self.verbs[verb]
+            args = _arguments(entry.args, command.args)
+            ran = True
+            result = entry.run(args, command.by, uplink)
+            ack = _ack(verb, head, Outcome.DONE, "ok", "", result)
+        except _MalformedError as error:
+            ack = _ack(verb, error.head, Outcome.REFUSED, error.code, str(error), {})
         except RefusedError as error:
-            ack = self._ack(verb, command, error.outcome, error.code, str(error), {})
-        by = command.by if command is not None else ""
-        log.info("command %s by %r: %s %s", verb, by, ack.outcome.value, ack.detail)
-        self._outbox.append(Class.ACK, ack, ack_of=ack.id)
+            ack = _ack(verb, head, error.outcome, error.code, str(error), {})
+        log.info("command %s by %r: %s %s", verb, ack.by, ack.outcome.value, ack.detail)
+        # Only what was run is remembered: what this path may not do, or not yet, another may.
+        row = self._outbox.append(Class.ACK, ack, ack_of=ack.id if ran else "")
         audit = Event(
             event="command", source=uplink.config.name, detail=ack.detail,
-            data={"verb": verb, "id": ack.id, "by": by, "outcome": ack.outcome, "code": ack.code},
+            data={
+                "verb": verb, "id": ack.id, "by": ack.by, "outcome": ack.outcome, "code": ack.code,
+            },
         )  # fmt: skip
         self._outbox.append(Class.EVENTS, audit)
+        self._answer(row, topic, message, uplink)
+
+    # -- MQTT 5 response topic ----------------------------------------------------------------
+
+    def _answer(self, row: Row, topic: topics.Topic, message: Message, uplink: Any) -> None:
+        """Remember where to answer; `_stored` does it."""
+        if not message.response_topic:
+            return
+        if reason := _unfit(message, topic):
+            event = Event(
+                event="response_refused", source=uplink.config.name, detail=reason,
+                data={"topic": message.response_topic[:200]},
+            )  # fmt: skip
+            self._outbox.append(Class.EVENTS, event)
+        elif len(self._answers) < ANSWERS_MAX:
+            self._answers[row.seq] = _Answer(uplink, message.response_topic, message.correlation)
+
+    def _stored(self, row: Row) -> None:
+        if (answer := self._answers.pop(row.seq, None)) is not None:
+            answer.uplink.respond(answer.topic, row.body, answer.correlation)
+
+    # -- checks -------------------------------------------------------------------------------
 
     def _read(self, message: Message) -> Command:
-        if message.retain:
-            raise RefusedError("expired", "a retained command is never carried out")
         if len(message.payload) > PAYLOAD_MAX:
             raise RefusedError(
                 "malformed", f"read {len(message.payload)} bytes, expected at most {PAYLOAD_MAX}"
@@ -92,11 +153,20 @@ class Commands:
         try:
             command = _decode(message.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RefusedError(
-                "malformed", f"expected a command as JSON, read {message.payload[:60]!r}: {error}"
+            raise _MalformedError(
+                f"expected a command as JSON, read {message.payload[:60]!r}: {error}",
+                _head(message.payload),
             ) from error
-        if not 1 <= len(command.id) <= ID_MAX or not command.by:
-            raise RefusedError("malformed", f"expected id (1 to {ID_MAX} characters) and by")
+        if not 1 <= len(command.id) <= ID_MAX or not 1 <= len(command.by) <= BY_MAX:
+            raise _MalformedError(
+                f"expected id and by of 1 to {ID_MAX} characters, "
+                f"read {len(command.id)} and {len(command.by)}",
+                _head(message.payload),
+            )
+        if message.retain:
+            raise _MalformedError(
+                "a retained command is never carried out", _head(message.payload), "expired"
+            )
         return command
 
     def _check(self, verb: str, command: Command, uplink: Any) -> None:
@@ -114,17 +184,43 @@ class Commands:
             )
         check_time(command.issued, command.expires, self._outbox.clock, EXPIRES_MS)
 
-    def _ack(
-        self, verb: str, command: Command | None, outcome: Outcome, code: str, detail: str,
-        result: dict[str, Any],
-    ) -> Ack:  # fmt: skip
-        return Ack(
-            id=command.id if command is not None else "", verb=verb, outcome=outcome, code=code,
-            detail=detail, by=command.by if command is not None else "", result=result,
-        )  # fmt: skip
 
-    def _repeat(self, body: bytes) -> None:
-        self._outbox.append(Class.ACK, msgspec.Raw(body))
+class _MalformedError(RefusedError):
+    def __init__(self, detail: str, head: _Head, code: str = "malformed") -> None:
+        super().__init__(code, detail)
+        self.head = head
+
+
+def _head(payload: bytes) -> _Head:
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        head = _decode_head(payload)
+        return _Head(head.id[:ID_MAX], head.by[:BY_MAX])
+    return _Head()
+
+
+def _ack(
+    verb: str, head: _Head, outcome: Outcome, code: str, detail: str,
+    result: dict[str, Any],
+) -> Ack:  # fmt: skip
+    return Ack(
+        id=head.id, verb=verb, outcome=outcome, code=code, detail=detail, by=head.by,
+        result=result,
+    )  # fmt: skip
+
+
+def _unfit(message: Message, command: topics.Topic) -> str:
+    """Why a response topic is not answered on; empty: it is fit."""
+    if len(message.correlation) > CORRELATION_MAX:
+        return f"{len(message.correlation)} bytes of correlation data, {CORRELATION_MAX} at most"
+    try:
+        topic = topics.parse(message.response_topic)
+    except ValueError as error:
+        return f"the response topic: {error}"
+    if (topic.exercise, topic.org) != (command.exercise, command.org):
+        return "the response topic is of another organisation, or not of the same root"
+    if topic.path[0] in RESERVED or _UNFIT.search(message.response_topic):
+        return f"the response topic ends with {'/'.join(topic.path)!r}, where no answer belongs"
+    return ""
 
 
 def check_time(issued: int, expires: int | None, clock: UnitClock, good_ms: int) -> None:

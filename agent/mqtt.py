@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import struct
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
-import msgspec
 import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.broker import Backoff, Broker
+from agent.background import in_background, run_until
+from agent.broker import Backoff, Broker, Message, MqttError, Will, connect_error
 
 __all__ = [
     "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "Will", "connect",
@@ -33,35 +34,19 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 """PUBACK reason code of MQTT 5: the broker took the message, and nobody was there to hear it."""
 
 RECEIVE_MAXIMUM_DEFAULT = 65_535
+MAXIMUM_PACKET_DEFAULT = 268_435_460
+HELD_MAX = 1000
+"""Publishes that wait for a broker which takes only so many at once."""
+STEADY_S = 5.0
+"""A connection that lived so long was a good one: after it the first retry comes soon."""
 _UNSUPPORTED_PROTOCOL = 0x84
 _MISC_PERIOD_S = 1.0
+_NOT_MQTT = (ValueError, LookupError, TypeError, struct.error, MQTTException)
+"""What paho raises over bytes that are no MQTT packet."""
 
 
-class MqttError(OSError):
-    """A connection that could not be made or was refused; its text says which broker and why."""
-
-
-class _UnsupportedProtocolError(MqttError):
-    """The broker does not speak MQTT 5."""
-
-
-class Message(msgspec.Struct, frozen=True):
-    """What came in."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-    response_topic: str = ""
-    correlation: bytes = b""
-
-
-class Will(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker says for us when the path is lost."""
-
-    topic: str
-    payload: bytes
-    retain: bool = True
-    expiry_s: int | None = None
+class _OlderProtocolError(MqttError):
+    """The broker does not speak MQTT 5, or ended the connection without saying why."""
 
 
 OnMessage = Callable[[Message], None]
@@ -75,7 +60,9 @@ class Connection:
         self.protocol = 0
         """5 or 4 (3.1.1)."""
         self.receive_maximum = RECEIVE_MAXIMUM_DEFAULT
-        """How many publishes the broker takes unacknowledged."""
+        """How many publishes the broker takes unacknowledged; `publish` keeps to it."""
+        self.maximum_packet = MAXIMUM_PACKET_DEFAULT
+        """The largest packet that the broker takes, bytes."""
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         """Done, with the reason, when the connection has ended."""
@@ -83,6 +70,7 @@ class Connection:
         self._on_message = on_message
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._acks: dict[int, asyncio.Future[int]] = {}
+        self._held: deque[tuple[asyncio.Future[int], tuple[Any, ...]]] = deque()
         self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._socket: Any = None
         self._misc: asyncio.TimerHandle | None = None
@@ -103,33 +91,55 @@ class Connection:
         retain: bool = False,
         expiry_s: int | None = None,
         content_type: str | None = None,
+        correlation: bytes = b"",
     ) -> asyncio.Future[int]:
         """Send.  The future gives PUBACK's reason code (0 in 3.1.1; at once for QoS 0), or raises
-        MqttError when the connection ends before it came."""
+        MqttError when the connection ends before it came, or where the broker would not take it."""
         future: asyncio.Future[int] = self._loop.create_future()
-        if self.lost.done():
-            future.set_exception(MqttError(f"{self.broker}: {self.lost.result()}"))
-            future.exception()
-            return future
         properties = None
-        if self.protocol == 5 and (expiry_s is not None or content_type):
-            values: dict[str, Any] = {}
-            if expiry_s is not None:
-                values["MessageExpiryInterval"] = max(1, expiry_s)
-            if content_type:
-                values["ContentType"] = content_type
-            properties = _properties(PacketTypes.PUBLISH, **values)
-        info = self._client.publish(topic, payload, qos, retain, properties)
+        if self.protocol == 5:
+            properties = _properties(
+                PacketTypes.PUBLISH,
+                MessageExpiryInterval=None if expiry_s is None else max(1, expiry_s),
+                ContentType=content_type,
+                CorrelationData=correlation or None,
+            )
+        packet = (topic, payload, qos, retain, properties)
+        if self.lost.done():
+            self._fail(future, self.lost.result())
+        elif len(topic) + len(payload) > self.maximum_packet:
+            self._fail(
+                future, f"takes {self.maximum_packet} bytes at most, not {len(payload)} on {topic}"
+            )
+        elif qos == 0 or (not self._held and len(self._acks) < self.receive_maximum):
+            self._put(future, packet)
+        elif len(self._held) < HELD_MAX:
+            self._held.append((future, packet))
+        else:
+            self._fail(future, f"{HELD_MAX} publishes wait for it already")
+        return future
+
+    def _fail(self, future: asyncio.Future[int], reason: str) -> None:
+        future.set_exception(MqttError(f"{self.broker}: {reason}"))
+        # Who does not wait for it is not interested.
+        future.exception()
+
+    def _put(self, future: asyncio.Future[int], packet: tuple[Any, ...]) -> None:
+        info = self._client.publish(*packet)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            future.set_exception(MqttError(f"{self.broker}: {paho.error_string(info.rc)}"))
-            future.exception()
-        elif qos == 0:
+            self._fail(future, paho.error_string(info.rc))
+        elif packet[2] == 0:
             future.set_result(0)
         else:
             self._acks[info.mid] = future
-        return future
 
-    async def subscribe(self, filters: Sequence[str], qos: int = 1) -> None:
+    def _put_held(self) -> None:
+        while self._held and len(self._acks) < self.receive_maximum and not self.lost.done():
+            self._put(*self._held.popleft())
+
+    async def subscribe(
+        self, filters: Sequence[str], qos: int = 1, timeout_s: float = 10.0
+    ) -> None:
         """Returns when the broker has granted all.  MqttError names the first that it refused."""
         options = SubscribeOptions(qos=qos) if self.protocol == 5 else None
         wanted: Any = [(name, options if options is not None else qos) for name in filters]
@@ -138,7 +148,14 @@ class Connection:
             raise MqttError(f"{self.broker}: {paho.error_string(code)}")
         future: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
         self._subscriptions[mid] = future
-        for name, granted in zip(filters, await future, strict=False):
+        try:
+            async with asyncio.timeout(timeout_s):
+                codes = await future
+        except TimeoutError as error:
+            raise MqttError(
+                f"{self.broker} did not answer a subscription within {timeout_s:g} s"
+            ) from error
+        for name, granted in zip(filters, codes, strict=False):
             if granted.is_failure:
                 raise MqttError(f"{self.broker} refused to subscribe to {name}: {granted}")
 
@@ -147,19 +164,11 @@ class Connection:
     async def _open(self, timeout_s: float, session_expiry_s: int) -> None:
         broker = self.broker
         try:
-            await self._connect_socket(timeout_s, session_expiry_s)
-        except ConnectionRefusedError as error:
-            raise MqttError(f"{broker} refused the connection: nothing listens there") from error
-        except socket.gaierror as error:
-            raise MqttError(f"{broker}: the name {broker.host!r} is not known") from error
-        except TimeoutError as error:
-            raise MqttError(f"{broker} did not answer within {timeout_s:g} s") from error
-        except ssl.SSLCertVerificationError as error:
-            raise MqttError(
-                f"{broker}: its certificate is not trusted: {error.verify_message}"
-            ) from error
-        except OSError as error:
-            raise MqttError(f"{broker} cannot be reached: {error.strerror or error}") from error
+            # Name look-up, TCP and TLS have limits of their own, but not the three together.
+            async with asyncio.timeout(2 * timeout_s):
+                await self._connect_socket(timeout_s, session_expiry_s)
+        except (OSError, ValueError) as error:
+            raise connect_error(broker, error, timeout_s) from error
         self._attach()
         try:
             async with asyncio.timeout(timeout_s):
@@ -179,16 +188,13 @@ class Connection:
                 options["properties"] = _properties(
                     PacketTypes.CONNECT, SessionExpiryInterval=session_expiry_s
                 )
-        # Name look-up, TCP and TLS block, so they happen on a thread.
-        thread = asyncio.ensure_future(
-            asyncio.to_thread(client.connect, self.broker.host, self.broker.port, **options)
+        # Name look-up, TCP and TLS block, and a thread cannot be cancelled: what it opens after we
+        # have gone is closed.
+        await in_background(
+            lambda: client.connect(self.broker.host, self.broker.port, **options),
+            f"mqtt[{self.broker}].connect",
+            undo=lambda: _close_socket(client),
         )
-        try:
-            await asyncio.shield(thread)
-        except asyncio.CancelledError:
-            # A thread cannot be cancelled: what it opens later is closed when it is done.
-            thread.add_done_callback(lambda done: _discard(client, done))
-            raise
 
     def _attach(self) -> None:
         self._socket = self._client.socket()
@@ -204,11 +210,15 @@ class Connection:
         self._readable()
 
     def _readable(self) -> None:
-        self._client.loop_read()
-        pending = getattr(self._socket, "pending", None)
-        # TLS may hold decrypted bytes that the selector cannot see.
-        while pending is not None and self._socket is not None and pending():
+        try:
             self._client.loop_read()
+            pending = getattr(self._socket, "pending", None)
+            # TLS may hold decrypted bytes that the selector cannot see.
+            while pending is not None and self._socket is not None and pending():
+                self._client.loop_read()
+        except _NOT_MQTT as error:
+            self._detach()
+            self._end(f"it sent something that is not MQTT ({error})")
 
     def _housekeep(self) -> None:
         self._misc = self._loop.call_later(_MISC_PERIOD_S, self._housekeep)
@@ -222,9 +232,7 @@ class Connection:
                     await asyncio.shield(self.lost)
         self._detach()
         self._end("closed by us")
-        # A socket that paho still holds would otherwise wait for the garbage collector.
-        if (left := self._client.socket()) is not None:
-            left.close()
+        _close_socket(self._client)
 
     def _detach(self) -> None:
         if self._misc is not None:
@@ -238,17 +246,19 @@ class Connection:
     def _end(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
-        error = MqttError(f"{self.broker}: {reason}")
+        if not self._connected.done():
+            text = f"{self.broker} ended the connection without a CONNACK: {reason}"
+            self._connected.set_exception(_OlderProtocolError(text))
+            self._connected.exception()
         waiting: list[asyncio.Future[Any]] = [
-            *self._acks.values(), *self._subscriptions.values(), self._connected,
+            *self._acks.values(), *self._subscriptions.values(), *(held[0] for held in self._held),
         ]  # fmt: skip
         self._acks.clear()
         self._subscriptions.clear()
+        self._held.clear()
         for future in waiting:
             if not future.done():
-                future.set_exception(error)
-                # Who does not wait for it has seen `lost`.
-                future.exception()
+                self._fail(future, reason)
 
     # -- paho's callbacks ------------------------------------------------------------------
 
@@ -256,33 +266,39 @@ class Connection:
         self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         if code.is_failure:
-            kind = _UnsupportedProtocolError if code.value == _UNSUPPORTED_PROTOCOL else MqttError
+            kind = _OlderProtocolError if code.value == _UNSUPPORTED_PROTOCOL else MqttError
             if not self._connected.done():
                 self._connected.set_exception(kind(f"{self.broker} refused the login: {code}"))
             return
         self.protocol = 5 if self._client.protocol == MQTTProtocolVersion.MQTTv5 else 4
-        limit = getattr(properties, "ReceiveMaximum", None)
-        if limit:
-            self.receive_maximum = limit
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
+        self.maximum_packet = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_DEFAULT)
         if not self._connected.done():
             self._connected.set_result(None)
 
     def _handle_disconnect(
-        self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
+        self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any
     ) -> None:
         self._detach()
-        self._end(f"connection lost: {code}")
+        if flags.is_disconnect_packet_from_server:
+            self._end(f"the broker ended the connection: {code}")
+        elif code.getName() == "Keep alive timeout":
+            self._end("connection lost: no answer to a ping")
+        else:
+            self._end("connection lost")
 
     def _handle_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         properties = message.properties
-        self._on_message(
+        # Later: an error of the one who hears it must not upset paho in the middle of a packet.
+        self._loop.call_soon(
+            self._on_message,
             Message(
                 message.topic,
                 bytes(message.payload),
                 message.retain,
                 getattr(properties, "ResponseTopic", ""),
                 getattr(properties, "CorrelationData", b""),
-            )
+            ),
         )
 
     def _handle_publish(
@@ -291,6 +307,8 @@ class Connection:
         future = self._acks.pop(mid, None)
         if future is not None and not future.done():
             future.set_result(code.value)
+        if self._held:
+            self._loop.call_soon(self._put_held)
 
     def _handle_subscribe(
         self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
@@ -311,28 +329,30 @@ class Connection:
             self._loop.remove_writer(sock)
 
 
-def _properties(packet: int, **values: Any) -> Properties:
+def _properties(packet: int, **values: Any) -> Properties | None:
+    """Those that are not None; None where none is."""
     properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
         setattr(properties, name, value)
-    return properties
+    return properties if given else None
 
 
-def _discard(client: paho.Client, done: asyncio.Future[Any]) -> None:
-    if not done.cancelled():
-        done.exception()
+def _close_socket(client: paho.Client) -> None:
+    """One that paho still holds would otherwise wait for the garbage collector."""
     if (left := client.socket()) is not None:
         left.close()
 
 
 def _make_client(
-    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None, clean: bool
+    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None
 ) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         protocol=protocol,
-        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else clean,
+        # A session of 3.1.1 has no end: it would gather messages for ever.
+        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else True,
         reconnect_on_failure=False,
     )
     # The window is the caller's: nothing may wait inside paho.
@@ -343,7 +363,7 @@ def _make_client(
         client.tls_set_context(broker.tls.context())
     if will is not None:
         properties = None
-        if protocol == MQTTProtocolVersion.MQTTv5 and will.expiry_s is not None:
+        if protocol == MQTTProtocolVersion.MQTTv5:
             properties = _properties(PacketTypes.WILLMESSAGE, MessageExpiryInterval=will.expiry_s)
         client.will_set(will.topic, will.payload, 1, will.retain, properties)
     return client
@@ -360,17 +380,18 @@ async def connect(
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Connection]:
     """Connect, MQTT 5 first.  MqttError says why it cannot be done.  Leaving the block sends
-    DISCONNECT (so that no will is published), unless the connection is lost already."""
+    DISCONNECT (so that no will is published), unless the connection is lost already.
+    `session_expiry_s`: so long the broker keeps what it has for us (MQTT 5 only)."""
     protocols = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
     for protocol in protocols:
         try:
-            client = _make_client(broker, protocol, client_id, will, session_expiry_s == 0)
-        except (OSError, ssl.SSLError) as error:
-            raise MqttError(f"{broker}: the TLS files cannot be used: {error}") from error
+            client = _make_client(broker, protocol, client_id, will)
+        except ValueError as error:
+            raise MqttError(f"{broker}: {error}") from error
         connection = Connection(client, broker, on_message)
         try:
             await connection._open(timeout_s, session_expiry_s)
-        except _UnsupportedProtocolError:
+        except _OlderProtocolError:
             await connection._close()
             if protocol == protocols[-1]:
                 raise
@@ -390,7 +411,7 @@ async def keep_connected(
     *,
     client_id: str,
     on_message: OnMessage,
-    serve: Callable[[Connection], Awaitable[None]],
+    serve: Callable[[Connection], Coroutine[Any, Any, None]],
     on_down: Callable[[str], None] | None = None,
     make_will: Callable[[], Will] | None = None,
     session_expiry_s: int = 0,
@@ -407,29 +428,14 @@ async def keep_connected(
                 broker, client_id=client_id, on_message=on_message, will=will,
                 session_expiry_s=session_expiry_s,
             ) as connection:  # fmt: skip
-                backoff.reset()
-                reason = await _serve_until_lost(connection, serve)
+                loop = asyncio.get_running_loop()
+                since = loop.time()
+                await run_until(serve(connection), connection.lost, f"mqtt[{broker}].serve")
+                reason = connection.lost.result() if connection.lost.done() else "served"
+                if loop.time() - since >= STEADY_S:
+                    backoff.reset()
         except MqttError as error:
             reason = str(error)
         if on_down is not None:
             on_down(reason)
         await asyncio.sleep(backoff.next_s())
-
-
-async def _serve_until_lost(
-    connection: Connection, serve: Callable[[Connection], Awaitable[None]]
-) -> str:
-    async def run() -> None:
-        await serve(connection)
-
-    task = asyncio.create_task(run(), name=f"mqtt[{connection.broker}].serve")
-    watched: list[asyncio.Future[Any]] = [task, connection.lost]
-    try:
-        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not task.done():
-            task.cancel()
-        await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
-    return connection.lost.result() if connection.lost.done() else "served"

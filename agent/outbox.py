@@ -1,4 +1,4 @@
-"""The durable queue: numbers, appends, what each center has acknowledged, retention.
+"""The durable queue: numbers, appends, and who is told of a record.
 
 One record, one number: (epoch, seq).  An epoch is new at each start, and its name is greater than
 any stored one's, so a clock set back or a lost database repeats none.
@@ -16,8 +16,8 @@ import msgspec
 
 from agent.clock import UnitClock, boottime_ms
 from agent.messages import Class, Envelope, EpochStatus, epoch_order, join_record
-from agent.ranges import Ranges
-from agent.store import Epoch, Row, Store
+from agent.rows import Epoch, Row
+from agent.store import Store
 
 STALL_S = 0.02
 """A record that the disk has not taken by then goes out from memory."""
@@ -39,7 +39,8 @@ class Outbox:
         self.newest: dict[str, Row] = {}
         """The last reading of each (source, quantity): the state that a center wants first."""
         self.listeners: list[Callable[[Row], None]] = []
-        """Each is told of a record once it is committed (or the disk stalls), in order."""
+        """Each is told of a record when it is committed.  When the disk stalls it is told before
+        that, and then once more."""
         self._seq = 0
         self._prev: dict[str, int] = {}
         self._waiting: dict[int, Row] = {}
@@ -66,8 +67,9 @@ class Outbox:
 
     def _committed(self, row: Row) -> None:
         self.epoch.last = max(self.epoch.last, row.seq)
-        if self._waiting.pop(row.seq, None) is not None:
-            self._hand_over(row)
+        self._waiting.pop(row.seq, None)
+        # Also where it went out from memory: whoever had no way out then may have one now.
+        self._hand_over(row)
         if not self._waiting and self._stall is not None:
             self._stall.cancel()
             self._stall = None
@@ -116,89 +118,3 @@ def _new_name(store: Store, clock: UnitClock) -> str:
     name = f"{max(last + 1, clock.now_ms())}-{secrets.token_hex(2)}"
     store.keep("last_epoch", name.encode())
     return name
-
-
-class Cursor:
-    """What one uplink's broker has acknowledged, and what is on its way to it."""
-
-    def __init__(self, store: Store, uplink: str) -> None:
-        self._store = store
-        self._uplink = uplink
-        self.settled: dict[int, Ranges] = {
-            number: ranges.copy() for number, ranges in store.marks.get(uplink, {}).items()
-        }
-        self._claimed: dict[int, Ranges] = {}
-        self._dirty: set[int] = set()
-        self.release_all()
-
-    def release_all(self) -> None:
-        """The connection is gone: what was on its way is unsettled again."""
-        self._claimed = {number: ranges.copy() for number, ranges in self.settled.items()}
-
-    def _of(self, table: dict[int, Ranges], epoch: int) -> Ranges:
-        return table.setdefault(epoch, Ranges())
-
-    def claim(self, epoch: int, seqs: list[int]) -> None:
-        claimed = self._of(self._claimed, epoch)
-        for seq in seqs:
-            claimed.add(seq, seq)
-
-    def is_claimed(self, epoch: int, seq: int) -> bool:
-        return seq in self._of(self._claimed, epoch)
-
-    def release(self, epoch: int, seqs: list[int]) -> None:
-        """Not delivered: back to the history lane."""
-        claimed = self._of(self._claimed, epoch)
-        for seq in seqs:
-            claimed.remove(seq, seq)
-
-    def settle(self, epoch: int, seqs: list[int]) -> None:
-        """The broker has acknowledged them."""
-        settled = self._of(self.settled, epoch)
-        for seq in seqs:
-            settled.add(seq, seq)
-        self._dirty.add(epoch)
-
-    def skip(self, epoch: int, first: int, last: int) -> None:
-        """Not to be sent (held no more, or void)."""
-        self._of(self.settled, epoch).add(first, last)
-        self._of(self._claimed, epoch).add(first, last)
-        self._dirty.add(epoch)
-
-    def again(self, epoch: int, first: int, last: int) -> int:
-        """To be sent again; how many of them are held."""
-        held = self._store.epochs[epoch]
-        first, last = max(first, held.first), min(last, held.last)
-        if first > last:
-            return 0
-        self._of(self.settled, epoch).remove(first, last)
-        self._of(self._claimed, epoch).remove(first, last)
-        self._dirty.add(epoch)
-        return last - first + 1
-
-    def unclaimed(self) -> list[tuple[int, int, int]]:
-        """(epoch, first, last) of what waits, oldest epoch and number first."""
-        waiting: list[tuple[int, int, int]] = []
-        for epoch in sorted(self._store.epochs):
-            held = self._store.epochs[epoch]
-            holes = self._of(self._claimed, epoch).holes(held.first, held.last)
-            waiting.extend((epoch, first, last) for first, last in holes)
-        return waiting
-
-    def pending(self) -> int:
-        """Committed records that this uplink's broker has not acknowledged."""
-        return sum(
-            last - first + 1
-            for epoch, held in self._store.epochs.items()
-            for first, last in self._of(self.settled, epoch).holes(held.first, held.last)
-        )
-
-    def save(self) -> None:
-        """Hand what changed to the store (each second, and at the end)."""
-        for epoch in self._dirty:
-            if epoch in self._store.epochs:
-                self._store.save_mark(self._uplink, epoch, self.settled[epoch])
-        self._dirty.clear()
-        for gone in [epoch for epoch in self.settled if epoch not in self._store.epochs]:
-            del self.settled[gone]
-            self._claimed.pop(gone, None)

@@ -1,9 +1,9 @@
-"""The one SQLite connection, its writer thread and all tables.  The only importer of sqlite3.
+"""The one SQLite connection and all tables.  The only importer of sqlite3.
 
-The loop never waits for the disk: it hands work to the thread and is told when that is committed.
-A commit goes to the WAL at once, without fsync (it survives kill -9); the WAL is synced within
-50 ms, and at once for what is urgent (it survives a power cut).  Exactly one connection, no mmap,
-no other process (SQLite before 3.51.3 can corrupt a WAL that two connections write).
+The loop never waits for the disk: it hands work to the writer thread and is told when that is
+committed.  A commit goes to the WAL at once, without fsync (it survives kill -9); the WAL is synced
+within 50 ms, and at once for what is urgent (it survives a power cut).  Exactly one connection, no
+mmap, no other process (SQLite before 3.51.3 can corrupt a WAL that two connections write).
 """
 
 from __future__ import annotations
@@ -12,25 +12,32 @@ import asyncio
 import contextlib
 import logging
 import os
-import queue
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
+from agent.messages import Class
 from agent.ranges import Ranges
+from agent.rows import Epoch, Row, Usage
+from agent.writer import Job, RefusedError, Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SYNC_WITHIN_S = 0.05
-RETRY_S = 0.5
-BATCH_MAX = 1000
 REMEMBERED_COMMANDS = 2000
+WAITING_MAX = 20_000
+"""Records that wait in memory for a disk that refuses; what comes then is sent but not kept."""
+WAITING_MAX_URGENT = 22_000
+FLUSH_WITHIN_S = 2.0
+BUSY_S = 1.0
+CHECKED_MB = 16
+"""A file up to this size is checked at each start (some ms); a larger one where it is suspect."""
+SET_ASIDE_MAX = 2
+"""So many damaged files are kept."""
+SHRINK_PAGES = 500
+WAL_LIMIT = 16 * 1024 * 1024
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS epoch (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
@@ -38,6 +45,7 @@ CREATE TABLE IF NOT EXISTS epoch (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNI
 CREATE TABLE IF NOT EXISTS record (epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
   class TEXT NOT NULL, prev INTEGER NOT NULL, t INTEGER NOT NULL, clock TEXT NOT NULL,
   mono INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (epoch, seq)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rare ON record (epoch, class, seq) WHERE class <> 'readings';
 CREATE TABLE IF NOT EXISTS mark (uplink TEXT NOT NULL, epoch INTEGER NOT NULL,
   settled TEXT NOT NULL, PRIMARY KEY (uplink, epoch)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, at INTEGER NOT NULL, ack BLOB NOT NULL)
@@ -45,37 +53,17 @@ CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, at INTEGER NOT NULL, ac
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 
+_SELECT = (
+    "SELECT epoch, seq, class, prev, t, clock, mono, body FROM record "
+    "WHERE epoch = ? AND class = ? AND seq BETWEEN ? AND ?{} ORDER BY seq LIMIT ?"
+)
+_SELECT_READINGS = _SELECT.format("")
+# The literal lets SQLite use the index `rare`, so that an alarm is found among a million readings.
+_SELECT_RARE = _SELECT.format(" AND class <> 'readings'")
+
 
 class StoreError(OSError):
-    """The store cannot be opened; its text says which file and why."""
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A numbered record as it lies on disk."""
-
-    epoch: int
-    """The epoch's id in the store; its name is in `Store.epochs`."""
-    seq: int
-    klass: str
-    prev: int
-    t: int
-    """UTC ms when it was made, by `clock`."""
-    clock: str
-    mono: int
-    """CLOCK_BOOTTIME, ms, when it was made."""
-    body: bytes
-
-
-class Epoch(msgspec.Struct, kw_only=True):
-    """A run of the agent."""
-
-    id: int
-    name: str
-    boot: str
-    first: int = 1
-    """The first number that is still held (retention removes the oldest)."""
-    last: int = 0
-    """The last committed number."""
+    """The store cannot be opened, or is damaged; its text says which file and why."""
 
 
 class Store:
@@ -89,40 +77,61 @@ class Store:
         self.kept: dict[str, bytes] = {}
         self.set_aside: Path | None = None
         """Where a damaged file was put at this start."""
-        self.trouble = ""
-        """Why nothing can be written at present; empty: all is well."""
+        self.not_kept = 0
+        """Records that were not stored because too many waited for a disk that refuses."""
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets an exception when the file turns out damaged while the agent runs."""
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
-        self._closing = threading.Event()
-        self._db: sqlite3.Connection
-        self._wal = -1
+        self._file = _File(path)
+        self._writer = Writer(self._file, str(path), self._fail)
+        self._closing = False
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, directory: Path) -> Any:
+    async def open(cls, directory: Path) -> AsyncIterator[Store]:
         """StoreError where the folder cannot be used, or another agent has it."""
         store = cls(directory / "outbox.db")
         await asyncio.to_thread(store._open)
-        store._thread.start()
+        store._writer.start()
         try:
             yield store
         finally:
-            store._closing.set()
-            store._queue.put(None)
-            await asyncio.to_thread(store._thread.join)
-            store._db.close()
-            os.close(store._wal)
+            store._closing = True
+            if await store._writer.close():
+                store._file.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written at present; empty: all is well."""
+        return self._writer.trouble
+
+    def _fail(self, error: OSError) -> None:
+        if not self._closing and not self.failed.done():
+            # The next start looks closer before it trusts the file.
+            with contextlib.suppress(OSError):
+                _suspect(self.path).touch()
+            self.failed.set_exception(error)
+            # Who does not wait for it is told by the log.
+            self.failed.exception()
+            log.critical("%s", error)
 
     # -- what the loop asks for ------------------------------------------------------------
 
     def append(
         self, row: Row, *, urgent: bool, done: Callable[[Row], None], ack_of: str = ""
     ) -> None:
-        """Write a record; `done` is called on the loop when it is committed.  `ack_of`: it is the
-        outcome of that command, which is remembered in the same transaction."""
+        """Write a record; `done` is called on the loop when it is committed (never, where too many
+        wait already).  `ack_of`: it is the outcome of that command, which is remembered in the
+        same transaction."""
+        forgotten: list[str] = []
+        if ack_of:
+            self.commands[ack_of] = row.body
+            while len(self.commands) > REMEMBERED_COMMANDS:
+                forgotten.append(next(iter(self.commands)))
+                del self.commands[forgotten[-1]]
+        if self._writer.waiting >= (WAITING_MAX_URGENT if urgent else WAITING_MAX):
+            self.not_kept += 1
+            return
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(
@@ -133,25 +142,16 @@ class Store:
                 db.execute(
                     "INSERT OR REPLACE INTO command VALUES (?, ?, ?)", (ack_of, row.t, row.body)
                 )
+            db.executemany("DELETE FROM command WHERE id = ?", [(name,) for name in forgotten])
 
-        if ack_of:
-            self.commands[ack_of] = row.body
-            while len(self.commands) > REMEMBERED_COMMANDS:
-                self.commands.pop(next(iter(self.commands)))
-        self._queue.put(_Job(write, lambda: done(row), urgent))
+        self._writer.put(Job(write, lambda: done(row), urgent))
 
     def begin_epoch(self, name: str, boot: str) -> Epoch:
         """A new epoch, at once; its row is written before any record of it."""
         number = max(self.epochs, default=0) + 1
         epoch = Epoch(id=number, name=name, boot=boot)
         self.epochs[number] = epoch
-        self._queue.put(
-            _Job(
-                lambda db: db.execute("INSERT INTO epoch VALUES (?, ?, ?)", (number, name, boot)),
-                None,
-                True,
-            )
-        )
+        self._put("INSERT INTO epoch VALUES (?, ?, ?)", (number, name, boot), urgent=True)
         return epoch
 
     def save_mark(self, uplink: str, epoch: int, settled: Ranges) -> None:
@@ -165,51 +165,65 @@ class Store:
         self._put("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value), urgent)
 
     async def read(
-        self, epoch: int, first: int, last: int, limit: int, classes: Iterable[str] = ()
+        self, epoch: int, holes: list[tuple[int, int]], classes: Sequence[Class], limit: int
     ) -> list[Row]:
-        """Rows of first..last in order, at most `limit` of them; of these classes, or of all."""
-        wanted = tuple(classes)
-        marks = ",".join("?" * len(wanted))
-        where = f" AND class IN ({marks})" if wanted else ""
-        sql = (
-            "SELECT epoch, seq, class, prev, t, clock, mono, body FROM record "
-            f"WHERE epoch = ? AND seq BETWEEN ? AND ?{where} ORDER BY seq LIMIT ?"
-        )
+        """At most `limit` rows of `holes` (ranges, in order), all of one class: of the first of
+        `classes` that has any."""
 
         def select(db: sqlite3.Connection) -> list[Row]:
-            return [
-                Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
-                for e, s, k, p, t, c, m, b in db.execute(sql, (epoch, first, last, *wanted, limit))
-            ]
+            for klass in classes:
+                sql = _SELECT_READINGS if klass is Class.READINGS else _SELECT_RARE
+                rows: list[Row] = []
+                for first, last in holes:
+                    found = db.execute(sql, (epoch, klass.value, first, last, limit - len(rows)))
+                    rows += [
+                        Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
+                        for e, s, k, p, t, c, m, b in found
+                    ]
+                    if len(rows) >= limit:
+                        break
+                if rows:
+                    return rows
+            return []
 
-        return await self._ask(select)
+        return await self._ask(select, writes=False)
 
-    async def size_bytes(self) -> int:
-        """Pages in use, in bytes (the file may be larger)."""
+    async def usage(self) -> Usage:
+        """How large the database is now."""
 
-        def ask(db: sqlite3.Connection) -> int:
-            (pages,) = db.execute("PRAGMA page_count").fetchone()
-            (free,) = db.execute("PRAGMA freelist_count").fetchone()
-            (size,) = db.execute("PRAGMA page_size").fetchone()
-            return int((pages - free) * size)
+        def ask(db: sqlite3.Connection) -> Usage:
+            pages, free = _pragma(db, "page_count"), _pragma(db, "freelist_count")
+            return Usage(pages=pages, free=free, page_bytes=_pragma(db, "page_size"))
 
-        return await self._ask(ask)
+        return await self._ask(ask, writes=False)
 
-    async def first_since(self, epoch: int, t: int) -> int:
-        """The first number of `epoch` whose record was made at `t` (UTC ms) or later; one more
-        than the last where there is none."""
-        sql = "SELECT min(seq) FROM record WHERE epoch = ? AND t >= ?"
-        first = await self._ask(lambda db: db.execute(sql, (epoch, t)).fetchone()[0])
-        return int(first) if first is not None else self.epochs[epoch].last + 1
+    async def old_upto(self, epoch: int, look: int, is_old: Callable[[Row], bool | None]) -> int:
+        """The last number of the oldest records that are old; 0 where none is.
+
+        `is_old` is asked on the writer thread, oldest first, until it says False or `look` records
+        have been seen; None: it cannot be told.  The bodies are empty."""
+        sql = (
+            "SELECT seq, class, prev, t, clock, mono FROM record WHERE epoch = ? "
+            "ORDER BY seq LIMIT ?"
+        )
+
+        def find(db: sqlite3.Connection) -> int:
+            upto = 0
+            for s, k, p, t, c, m in db.execute(sql, (epoch, look)):
+                row = Row(epoch=epoch, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b"")
+                old = is_old(row)
+                if old is False:
+                    break
+                upto = s if old else upto
+            return upto
+
+        return await self._ask(find, writes=False)
 
     async def delete_before(self, epoch: int, seq: int) -> None:
         """Retention alone deletes: all records of `epoch` below `seq`; the epoch when none is
         left and it is closed."""
-
-        def delete(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM record WHERE epoch = ? AND seq < ?", (epoch, seq))
-
-        await self._ask(delete)
+        sql = "DELETE FROM record WHERE epoch = ? AND seq < ?"
+        await self._ask(lambda db: db.execute(sql, (epoch, seq)))
         held = self.epochs[epoch]
         held.first = max(held.first, seq)
         if held.first > held.last and epoch != max(self.epochs):
@@ -217,16 +231,26 @@ class Store:
             self._put("DELETE FROM epoch WHERE id = ?", (epoch,))
             self._put("DELETE FROM mark WHERE epoch = ?", (epoch,))
 
-    async def flush(self) -> None:
-        """Returns when all that was handed over is committed and synced."""
-        await self._ask(lambda db: None, urgent=True)
+    async def shrink(self) -> None:
+        """Give a piece of the pages that are free back to the disk."""
+        sql = f"PRAGMA incremental_vacuum({SHRINK_PAGES})"
+        await self._ask(lambda db: db.execute(sql).fetchall())
 
-    # -- the thread ------------------------------------------------------------------------
+    async def flush(self) -> bool:
+        """True when all that was handed over is committed and synced; False where the disk does
+        not take it within 2 s."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_WITHIN_S):
+                await self._ask(lambda db: None, urgent=True)
+            return True
+        return False
 
     def _put(self, sql: str, values: tuple[Any, ...], urgent: bool = False) -> None:
-        self._queue.put(_Job(lambda db: db.execute(sql, values), None, urgent))
+        self._writer.put(Job(lambda db: db.execute(sql, values), None, urgent))
 
-    async def _ask(self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> T:
+    async def _ask(
+        self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False, writes: bool = True
+    ) -> T:
         future: asyncio.Future[T] = self._loop.create_future()
         results: list[T] = []
 
@@ -234,89 +258,8 @@ class Store:
             if not future.done():
                 future.set_result(results[-1])
 
-        self._queue.put(_Job(lambda db: results.append(work(db)), answer, urgent))
+        self._writer.put(Job(lambda db: results.append(work(db)), answer, urgent, writes))
         return await future
-
-    def _tell(self, callback: Callable[[], object]) -> None:
-        # The loop may be gone when the process ends in a hurry.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback)
-
-    def _work(self) -> None:
-        try:
-            self._serve()
-        except sqlite3.DatabaseError as error:
-            failure = StoreError(f"{self.path}: failed: {error}")
-            self._tell(lambda: None if self.failed.done() else self.failed.set_exception(failure))
-
-    def _serve(self) -> None:
-        unsynced_since: float | None = None
-        while True:
-            jobs, ended = self._take(unsynced_since)
-            if jobs:
-                self._commit(jobs)
-                if unsynced_since is None:
-                    unsynced_since = time.monotonic()
-            due = unsynced_since is not None and (
-                time.monotonic() - unsynced_since >= SYNC_WITHIN_S
-                or any(job.urgent for job in jobs)
-            )
-            if due or ended:
-                self._sync()
-                unsynced_since = None
-            if ended:
-                return
-
-    def _take(self, unsynced_since: float | None) -> tuple[list[_Job], bool]:
-        """What waits, at least one job unless a sync is due before one comes."""
-        timeout = None
-        if unsynced_since is not None:
-            timeout = max(0.0, unsynced_since + SYNC_WITHIN_S - time.monotonic())
-        jobs: list[_Job] = []
-        try:
-            job = self._queue.get(timeout=timeout)
-            while job is not None and len(jobs) < BATCH_MAX:
-                jobs.append(job)
-                job = self._queue.get_nowait()
-            if job is not None:
-                jobs.append(job)
-            return jobs, job is None
-        except queue.Empty:
-            return jobs, False
-
-    def _commit(self, jobs: list[_Job]) -> None:
-        """All jobs in one transaction, tried again for as long as the disk refuses."""
-        while True:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                for job in jobs:
-                    job.work(self._db)
-                self._db.execute("COMMIT")
-                break
-            except sqlite3.OperationalError as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                self._set_trouble(str(error))
-                if self._closing.wait(RETRY_S):
-                    log.error("%s: %d writes were lost at the end: %s", self.path, len(jobs), error)
-                    return
-        self._set_trouble("")
-        callbacks = [job.done for job in jobs if job.done is not None]
-        if callbacks:
-            self._tell(lambda: [callback() for callback in callbacks])
-
-    def _set_trouble(self, text: str) -> None:
-        if text != self.trouble:
-            self.trouble = text
-            if text:
-                log.error("%s: cannot be written: %s", self.path, text)
-            else:
-                log.warning("%s: can be written again", self.path)
-
-    def _sync(self) -> None:
-        # An error here is no reason to lose the agent: the next commit shows what the disk does.
-        with contextlib.suppress(OSError):
-            os.fdatasync(self._wal)
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -327,76 +270,129 @@ class Store:
         except OSError as error:
             raise StoreError(f"{directory}: cannot be made: {error.strerror}") from error
         try:
-            self._connect()
+            self._load(self._file.open())
         except sqlite3.DatabaseError as error:
+            self._file.close()
             if "locked" in str(error):
                 raise StoreError(f"{self.path}: another agent is using it") from error
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreError(f"{self.path}: cannot be opened: {error}") from error
             self._put_aside(error)
-            self._connect()
-        self._wal = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CREAT, 0o640)
-        self._load()
-
-    def _connect(self) -> None:
-        # autocommit: transactions are begun and ended by `_commit` alone.
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA mmap_size = 0")
-            self._db.execute("PRAGMA wal_autocheckpoint = 1000")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-            self._db.execute("SELECT count(*) FROM epoch").fetchone()
-        except sqlite3.DatabaseError:
-            self._db.close()
-            raise
+            self._load(self._file.open())
+        _suspect(self.path).unlink(missing_ok=True)
 
     def _put_aside(self, error: sqlite3.DatabaseError) -> None:
-        self.set_aside = self.path.with_name(f"damaged-{int(time.time())}.db")
+        self.set_aside = self.path.with_name(f"damaged-{time.time_ns() // 1_000_000}.db")
         log.error("%s is damaged (%s); set aside as %s", self.path, error, self.set_aside.name)
         for ending in ("", "-wal", "-shm"):
             part = Path(f"{self.path}{ending}")
             if part.exists():
                 part.rename(f"{self.set_aside}{ending}")
+        damaged = sorted(self.path.parent.glob("damaged-*.db"))
+        for old in damaged[:-SET_ASIDE_MAX]:
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{old}{ending}").unlink(missing_ok=True)
 
-    def _load(self) -> None:
-        for number, name, boot in self._db.execute("SELECT id, name, boot FROM epoch").fetchall():
-            first, last = self._db.execute(
-                "SELECT min(seq), max(seq) FROM record WHERE epoch = ?", (number,)
-            ).fetchone()
+    def _load(self, db: sqlite3.Connection) -> None:
+        self.epochs, self.marks = {}, {}
+        for number, name, boot in db.execute("SELECT id, name, boot FROM epoch").fetchall():
+            # One question each: asked together they would make SQLite read every record.
+            first, last = (_edge(db, end, number) for end in ("min", "max"))
             if last is not None:
                 held = Epoch(id=number, name=name, boot=boot, first=first, last=last)
                 self.epochs[number] = held
             else:
-                self._db.execute("DELETE FROM epoch WHERE id = ?", (number,))
-        self._db.execute("DELETE FROM mark WHERE epoch NOT IN (SELECT id FROM epoch)")
-        for uplink, number, text in self._db.execute("SELECT uplink, epoch, settled FROM mark"):
+                db.execute("DELETE FROM epoch WHERE id = ?", (number,))
+        db.execute("DELETE FROM mark WHERE epoch NOT IN (SELECT id FROM epoch)")
+        for uplink, number, text in db.execute("SELECT uplink, epoch, settled FROM mark"):
             pairs = (pair.split("-") for pair in text.split(",") if pair)
             ranges = Ranges((int(first), int(last)) for first, last in pairs)
             self.marks.setdefault(uplink, {})[number] = ranges
-        recent = self._db.execute(
+        recent = db.execute(
             "SELECT id, ack FROM command ORDER BY at DESC LIMIT ?", (REMEMBERED_COMMANDS,)
         ).fetchall()
         self.commands = dict(reversed(recent))
-        self._db.execute(
-            "DELETE FROM command WHERE at < (SELECT min(at) FROM "
-            "(SELECT at FROM command ORDER BY at DESC LIMIT ?))",
-            (REMEMBERED_COMMANDS,),
+        self.kept = dict(db.execute("SELECT name, value FROM kept"))
+
+
+class _File:
+    """The database and its WAL, as the writer thread works on them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._wal = -1
+
+    def open(self) -> sqlite3.Connection:
+        """sqlite3.DatabaseError where it is no database, or damaged as far as was looked."""
+        large = self._path.exists() and self._path.stat().st_size > CHECKED_MB * 1_000_000
+        # autocommit: transactions are begun and ended by `transaction` alone.
+        db = self._db = sqlite3.connect(
+            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )
-        self.kept = dict(self._db.execute("SELECT name, value FROM kept"))
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA mmap_size = 0")
+        db.execute("PRAGMA wal_autocheckpoint = 1000")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        if not large or _suspect(self._path).exists():
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o640)
+        return db
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._wal >= 0:
+            os.close(self._wal)
+            self._wal = -1
+
+    def transaction(self, works: list[Callable[[Any], object]]) -> None:
+        db = self._db
+        assert db is not None
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for work in works:
+                work(db)
+            db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if db.in_transaction:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    db.execute("ROLLBACK")
+            raise RefusedError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: failed: {error}") from error
+
+    def read(self, work: Callable[[Any], object]) -> None:
+        try:
+            work(self._db)
+        except sqlite3.OperationalError as error:
+            raise RefusedError(str(error)) from error
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: failed: {error}") from error
+
+    def sync(self) -> None:
+        try:
+            os.fdatasync(self._wal)
+        except OSError as error:
+            raise RefusedError(error.strerror or str(error)) from error
 
 
-class _Job:
-    __slots__ = ("done", "urgent", "work")
+def _suspect(path: Path) -> Path:
+    """A file beside it says that the database failed while it was in use."""
+    return path.with_name(f"{path.name}-suspect")
 
-    def __init__(
-        self,
-        work: Callable[[sqlite3.Connection], object],
-        done: Callable[[], None] | None,
-        urgent: bool,
-    ) -> None:
-        self.work = work
-        self.done = done
-        self.urgent = urgent
+
+def _edge(db: sqlite3.Connection, end: str, epoch: int) -> Any:
+    (seq,) = db.execute(f"SELECT {end}(seq) FROM record WHERE epoch = ?", (epoch,)).fetchone()
+    return seq
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])

@@ -1,0 +1,99 @@
+"""What one uplink's broker has acknowledged, and what is on its way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.ranges import Ranges
+from agent.rows import Row
+from agent.store import Store
+
+
+class Cursor:
+    """One per uplink, over all connections: its marks are stored."""
+
+    def __init__(self, store: Store, uplink: str) -> None:
+        self._store = store
+        self._uplink = uplink
+        self.settled: dict[int, Ranges] = {
+            number: ranges.copy() for number, ranges in store.marks.get(uplink, {}).items()
+        }
+        self._claimed: dict[int, Ranges] = {}
+        """Settled, or on its way, or in a lane."""
+        self._dirty: set[int] = set()
+        self.release_all()
+
+    def release_all(self) -> None:
+        """The connection is gone: what was on its way is unsettled again."""
+        self._claimed = {number: ranges.copy() for number, ranges in self.settled.items()}
+
+    def claim(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            _of(self._claimed, row.epoch).add(row.seq, row.seq)
+
+    def is_claimed(self, row: Row) -> bool:
+        return row.epoch in self._claimed and row.seq in self._claimed[row.epoch]
+
+    def release(self, epoch: int, seqs: Iterable[int]) -> None:
+        """Not delivered: back to the history lane."""
+        claimed = _of(self._claimed, epoch)
+        for seq in seqs:
+            claimed.remove(seq, seq)
+
+    def settle(self, epoch: int, seqs: Iterable[int]) -> None:
+        """The broker has acknowledged them."""
+        settled = _of(self.settled, epoch)
+        for seq in seqs:
+            settled.add(seq, seq)
+        self._dirty.add(epoch)
+
+    def skip(self, epoch: int, first: int, last: int) -> None:
+        """Not to be sent: the store does not hold them, or no broker would take them."""
+        _of(self.settled, epoch).add(first, last)
+        _of(self._claimed, epoch).add(first, last)
+        self._dirty.add(epoch)
+
+    def again(self, epoch: int, first: int, last: int) -> int:
+        """To be sent again; how many of them are held."""
+        held = self._store.epochs[epoch]
+        first, last = max(first, held.first), min(last, held.last)
+        if first > last:
+            return 0
+        _of(self.settled, epoch).remove(first, last)
+        _of(self._claimed, epoch).remove(first, last)
+        self._dirty.add(epoch)
+        return last - first + 1
+
+    def unclaimed(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """What waits: (epoch, ranges), oldest epoch and number first."""
+        waiting = []
+        for epoch, held in sorted(self._store.epochs.items()):
+            claimed = self._claimed.get(epoch) or Ranges()
+            if holes := list(claimed.holes(held.first, held.last)):
+                waiting.append((epoch, holes))
+        return waiting
+
+    def pending(self) -> int:
+        """Committed records that this uplink's broker has not acknowledged."""
+        return sum(
+            last - first + 1
+            for epoch, held in self._store.epochs.items()
+            for first, last in (self.settled.get(epoch) or Ranges()).holes(held.first, held.last)
+        )
+
+    def save(self) -> int:
+        """Hand what changed to the store; how many ranges that were."""
+        count = 0
+        for epoch in self._dirty:
+            if epoch in self._store.epochs:
+                self._store.save_mark(self._uplink, epoch, self.settled[epoch])
+                count += len(self.settled[epoch])
+        self._dirty.clear()
+        for table in (self.settled, self._claimed):
+            for gone in [epoch for epoch in table if epoch not in self._store.epochs]:
+                del table[gone]
+        return count
+
+
+def _of(table: dict[int, Ranges], epoch: int) -> Ranges:
+    return table.setdefault(epoch, Ranges())

@@ -1,0 +1,49 @@
+"""How much may be on its way at once, so that an alarm never waits long behind a catch-up.  Pure.
+
+What has been handed to TCP cannot be overtaken.  So what is unacknowledged is kept to what the link
+delivers in about a second, learnt from the time until PUBACK: more while that stays near the best
+of late, half when it does not.
+"""
+
+from __future__ import annotations
+
+import math
+
+FEWEST = 10
+MOST = 10_000
+FIRST = 100
+SLACK_S = 0.5
+FACTOR = 1.5
+"""With SLACK_S and halving it bounds what a standing queue can add to the best time: 2 s."""
+MEMORY_S = 30.0
+
+
+class Pace:
+    """One per connection.  Times are of any clock that only rises."""
+
+    def __init__(self) -> None:
+        self.limit = FIRST
+        """Records that may be unacknowledged (alarms and acks do not count)."""
+        self._best_s = math.inf
+        self._best_lately_s = math.inf
+        self._since = -math.inf
+        self._halved_at = -math.inf
+
+    def acknowledged(self, records: int, unacknowledged: int, sent_at: float, now: float) -> None:
+        """A message of `records` came back; `unacknowledged`: records under way, these included."""
+        delay_s = now - sent_at
+        self._remember(delay_s, now)
+        if delay_s <= FACTOR * self._best_s + SLACK_S:
+            # A limit that nobody has come near says nothing of the link.
+            if 2 * unacknowledged >= self.limit:
+                self.limit = min(MOST, self.limit + records)
+        elif sent_at > self._halved_at:
+            self.limit = max(FEWEST, self.limit // 2)
+            self._halved_at = now
+
+    def _remember(self, delay_s: float, now: float) -> None:
+        if now - self._since > MEMORY_S:
+            self._since = now
+            self._best_s, self._best_lately_s = self._best_lately_s, math.inf
+        self._best_lately_s = min(self._best_lately_s, delay_s)
+        self._best_s = min(self._best_s, self._best_lately_s)

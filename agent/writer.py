@@ -1,0 +1,206 @@
+"""The one thread that works on the store's file.  It knows no SQL.
+
+Work that writes is committed together, and tried again for as long as the disk refuses; meanwhile
+what only reads is still served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+SYNC_WITHIN_S = 0.05
+RETRY_S = 0.5
+BATCH_MAX = 1000
+CLOSE_WITHIN_S = 5.0
+
+
+class RefusedError(OSError):
+    """The disk does not take it now (full, read-only, failing); it may later."""
+
+
+class File(Protocol):
+    """What the thread works on.  All but `close` may raise RefusedError; any other OSError means
+    that the file is damaged."""
+
+    def transaction(self, works: list[Callable[[Any], object]]) -> None:
+        """All of it or nothing."""
+
+    def read(self, work: Callable[[Any], object]) -> None: ...
+
+    def sync(self) -> None:
+        """What is committed survives a power cut when this returns."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    work: Callable[[Any], object]
+    done: Callable[[], None] | None = None
+    """Called on the loop when it is committed, or read."""
+    urgent: bool = False
+    """Synced at once."""
+    writes: bool = True
+
+
+class Writer:
+    """Made on the loop; `start`, `put` and `close` are called there."""
+
+    def __init__(self, file: File, name: str, on_failed: Callable[[OSError], None]) -> None:
+        self.trouble = ""
+        """Why nothing can be written at present; empty: all is well."""
+        self._file = file
+        self._name = name
+        self._on_failed = on_failed
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._put = 0
+        self._committed = 0
+        self._writes: list[Job] = []
+        self._reads: list[Job] = []
+        self._retry_at = 0.0
+        self._unsynced_since: float | None = None
+        self._sync_failed = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Writes that are not committed yet."""
+        return self._put - self._committed
+
+    def put(self, job: Job) -> None:
+        self._put += job.writes
+        self._queue.put(job)
+
+    async def close(self) -> bool:
+        """Commit and sync what can be.  False: the disk hangs, and the thread with it."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, CLOSE_WITHIN_S)
+        return not self._thread.is_alive()
+
+    # -- the thread ------------------------------------------------------------------------
+
+    def _tell(self, callback: Callable[[], object]) -> None:
+        # The loop may be gone when the process ends in a hurry.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
+    def _work(self) -> None:
+        failure = OSError(f"{self._name}: the writer thread has ended")
+        try:
+            self._serve()
+        except OSError as error:
+            failure = error
+        finally:
+            # However it ended: nobody may go on as if records were still being kept.
+            self._tell(lambda: self._on_failed(failure))
+
+    def _serve(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._take()
+            now = time.monotonic()
+            while self._writes and (now >= self._retry_at or ended):
+                if not self._commit(now):
+                    break
+            self._answer_reads()
+            if self._unsynced_since is not None and (
+                ended or time.monotonic() - self._unsynced_since >= SYNC_WITHIN_S
+            ):
+                self._sync()
+        if self._writes:
+            log.error(
+                "%s: %d writes were lost at the end: %s",
+                self._name, len(self._writes), self.trouble,
+            )  # fmt: skip
+
+    def _take(self) -> bool:
+        """Wait for work, or until some is due; True when this is the end."""
+        try:
+            job = self._queue.get(timeout=self._patience_s())
+            for _ in range(BATCH_MAX):
+                if job is None:
+                    return True
+                (self._writes if job.writes else self._reads).append(job)
+                job = self._queue.get_nowait()
+        except queue.Empty:
+            return False
+        # The last one that was got belongs to the next batch, or is the end.
+        if job is None:
+            return True
+        (self._writes if job.writes else self._reads).append(job)
+        return False
+
+    def _patience_s(self) -> float | None:
+        due = []
+        if self._unsynced_since is not None:
+            due.append(self._unsynced_since + SYNC_WITHIN_S)
+        if self._writes or self._reads:
+            due.append(self._retry_at)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _commit(self, now: float) -> bool:
+        jobs = self._writes[:BATCH_MAX]
+        try:
+            self._file.transaction([job.work for job in jobs])
+        except RefusedError as error:
+            self._set_trouble(str(error))
+            self._retry_at = now + RETRY_S
+            return False
+        del self._writes[: len(jobs)]
+        self._committed += len(jobs)
+        self._set_trouble("")
+        self._tell_done(jobs)
+        if self._unsynced_since is None:
+            self._unsynced_since = time.monotonic()
+        if any(job.urgent for job in jobs):
+            self._sync()
+        return True
+
+    def _answer_reads(self) -> None:
+        jobs, self._reads = self._reads, []
+        for job in jobs:
+            try:
+                self._file.read(job.work)
+            except RefusedError as error:
+                log.error("%s: cannot be read: %s", self._name, error)
+                self._reads.append(job)
+                self._retry_at = time.monotonic() + RETRY_S
+            else:
+                self._tell_done([job])
+
+    def _tell_done(self, jobs: list[Job]) -> None:
+        callbacks = [job.done for job in jobs if job.done is not None]
+        if callbacks:
+            self._tell(lambda: [callback() for callback in callbacks])
+
+    def _set_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            if text:
+                log.error("%s: cannot be written: %s", self._name, text)
+            else:
+                log.warning("%s: can be written again", self._name)
+
+    def _sync(self) -> None:
+        self._unsynced_since = None
+        try:
+            self._file.sync()
+        except RefusedError as error:
+            # No reason to lose the agent: the next commit shows what the disk does.
+            if not self._sync_failed:
+                log.error("%s: cannot be synced: %s", self._name, error)
+            self._sync_failed = True
+        else:
+            self._sync_failed = False
