@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 
@@ -117,6 +117,21 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("\n".join(found))
         return self
 
+    def measures(self) -> tuple[str, ...]:
+        """Quantities that a source of this configuration may give, as far as is known before it
+        speaks.  By default what its keys `gas` and `gases` say; a driver of a gas instrument that
+        has neither key overrides it."""
+        gases = getattr(self, "gases", ())
+        named = (
+            getattr(self, "gas", None),
+            *(gases.values() if isinstance(gases, dict) else gases),
+        )
+        return tuple(name for name in named if isinstance(name, str))
+
+    def how_sure(self) -> str:
+        """In place of `INSTRUMENT.evidence`, where that depends on the configuration."""
+        return ""
+
 
 class Port(Protocol):
     """One open serial line (drivers/port.py); tests may bring their own."""
@@ -155,8 +170,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriverModule(Protocol):
-    """What `import drivers.NAME` gives."""
+    """What `import drivers.NAME` gives.
+
+    Two more names are optional.  `PROBES`, a sequence of tables of keys: `outpost doctor` listens
+    with a `Decoder` of each (of `{}` where there are none) and proposes the one that gave the most
+    good values; empty: this wire cannot be recognised by listening.  `listener(config, counters)`:
+    what makes sense of a recording where `Decoder` must first be told what was asked.
+    """
 
     INSTRUMENT: ClassVar[Instrument]
     Config: type[DriverConfig]
+    Decoder: Callable[..., Any]
     Driver: Callable[..., Driver]
