@@ -12,8 +12,6 @@ The only bytes ever written are that question, and in active mode none at all: o
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import difflib
 import logging
 import time
@@ -23,7 +21,8 @@ from typing import Literal
 import msgspec
 
 from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
-from drivers.checksum import negated_sum8
+from drivers.asking import ask, wait_until
+from drivers.ninebyte import QUESTION, REPLY, Frames, is_whole
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +31,6 @@ INSTRUMENT = Instrument(
     evidence="from datasheet",
     baudrate=9600,
 )
-
-FRAME_LENGTH = 9
-QUESTION = bytes.fromhex("FF 01 86 00 00 00 00 00 79")
-REPLY = 0x86
 
 GASES: dict[int, tuple[str, float]] = {
     0x02: ("nh3", 1.0),
@@ -61,8 +56,6 @@ _UNIT_TO_PPM = {0x03: 1.0, 0x04: 0.001}
 _UNIT_MAX = 0x0F
 _DECIMALS_MAX = 3
 _TEMPERATURE_OFFSET = 40
-_GAP_S = 0.05
-"""At least so long between two questions."""
 
 
 class Module(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +200,7 @@ def is_frame(data: bytes) -> bool:
     stream of equal frames the checksum holds at every `FF` inside a frame too: read from there, the
     header of the next frame would be the high byte.
     """
-    if data[0] != 0xFF or data[8] != negated_sum8(data[1:8]):
+    if not is_whole(data):
         return False
     if data[1] == REPLY:
         return data[2] != 0xFF and data[6] != 0xFF
@@ -220,9 +213,13 @@ def is_frame(data: bytes) -> bool:
     )
 
 
+def is_header(head: bytes) -> bool:
+    """Whether a frame that carries a value can begin with these two bytes."""
+    return head[0] == 0xFF and (head[1] == REPLY or head[1] in GASES)
+
+
 class Decoder:
-    """Bytes in, samples out.  After a loss, and at the start, nothing is believed before two frames
-    have followed each other; both are then given."""
+    """Bytes in, samples out (drivers/ninebyte.py says when a frame is believed)."""
 
     def __init__(self, config: Config, counters: Counters | None = None) -> None:
         self.counters = counters if counters is not None else Counters()
@@ -230,56 +227,34 @@ class Decoder:
         self._module = config.spec()
         self._gas = config.gas or self._module.gas or ""
         self._default_unit = config.unit or ("/100" if self._gas == "o2" else self._module.unit)
-        self._waiting = bytearray()
-        self._times: list[float] = []
-        self._in_step = False
+        self._frames = Frames(
+            is_frame,
+            is_header,
+            self.counters,
+            hold_s=3.0 * max(config.period_s, 1.0),
+            asks=config.asks,
+        )
         self._first_at: float | None = None
-        self._hold_s = 3.0 * max(config.period_s, 1.0)
         self._complained: set[str] = set()
 
     @property
     def holds_frame(self) -> bool:
         """True where a frame waits for a second one to confirm it."""
-        at = len(self._waiting) - FRAME_LENGTH
-        return at >= 0 and self._frame_at(at) is not None
+        return self._frames.holds_frame
 
     def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
         """Samples of the frames that `data` completes; `at`: monotonic seconds."""
-        self.counters.bytes_read += len(data)
-        if self._times and at - self._times[0] > self._hold_s:
-            self._drop(len(self._waiting))
-        self._waiting += data
-        self._times += [at] * len(data)
-        if self._config.asks:
-            self._remove_echo()
         samples: list[Sample | Fix] = []
-        start = 0
-        while len(self._waiting) - start >= FRAME_LENGTH:
-            frame = self._frame_at(start)
-            if frame is None:
-                self._count_bad(start)
-                self._in_step = False
-                start += 1
-            elif self._in_step:
-                samples += self.read_frame(frame, self._times[start])
-                start += FRAME_LENGTH
-            elif len(self._waiting) - start < 2 * FRAME_LENGTH:
-                break
-            elif self._frame_at(start + FRAME_LENGTH) is not None:
-                self._in_step = True
-            else:
-                self.counters.bytes_dropped += 1
-                start += 1
-        self._forget(start)
+        for frame, began in self._frames.feed(data, at):
+            samples += self.read_frame(frame, began)
         return samples
 
     def expect_reply(self) -> None:
         """A question is about to be sent: what has not become a frame by now never will."""
-        self._drop(len(self._waiting) - (FRAME_LENGTH if self.holds_frame else 0))
+        self._frames.expect_reply()
 
     def read_frame(self, frame: bytes, at: float) -> list[Sample]:
         """Samples of one frame, for which `is_frame` holds."""
-        self.counters.frames += 1
         if self._first_at is None:
             self._first_at = at
         if frame[1] != REPLY:
@@ -290,33 +265,6 @@ class Decoder:
         if self._module.temperature and frame[4]:
             samples.append(self._temperature(frame, at, samples[0].quality))
         return samples
-
-    def _frame_at(self, start: int) -> bytes | None:
-        frame = bytes(self._waiting[start : start + FRAME_LENGTH])
-        return frame if is_frame(frame) else None
-
-    def _count_bad(self, start: int) -> None:
-        self.counters.bytes_dropped += 1
-        frame = bytes(self._waiting[start : start + FRAME_LENGTH])
-        header = frame[0] == 0xFF and (frame[1] == REPLY or frame[1] in GASES)
-        if header and frame[8] != negated_sum8(frame[1:8]):
-            self.counters.bad_checksums += 1
-
-    def _remove_echo(self) -> None:
-        # A two-wire adapter hears its own question.
-        while (start := self._waiting.find(QUESTION)) >= 0:
-            del self._waiting[start : start + FRAME_LENGTH]
-            del self._times[start : start + FRAME_LENGTH]
-
-    def _drop(self, count: int) -> None:
-        if count > 0:
-            self.counters.bytes_dropped += count
-            self._in_step = False
-            self._forget(count)
-
-    def _forget(self, count: int) -> None:
-        del self._waiting[:count]
-        del self._times[:count]
 
     def _upload(self, frame: bytes, at: float) -> Sample:
         name, _ = GASES[frame[1]]
@@ -431,18 +379,17 @@ class Driver:
         due = self._now() + self.config.period_s
         self.counters.bytes_dropped += port.discard_input()
         decoder.expect_reply()
-        await port.write(QUESTION)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.timeout_s):
-                while not await self._receive(port, emit, decoder) and not decoder.holds_frame:
-                    pass
-        if decoder.holds_frame:
-            due = 0.0
-        await asyncio.sleep(max(_GAP_S, due - self._now()))
 
-    async def _receive(self, port: Port, emit: Emit, decoder: Decoder) -> bool:
+        def hear(data: bytes, at: float) -> bool:
+            samples = decoder.feed(data, at)
+            for sample in samples:
+                emit(sample)
+            return bool(samples) or decoder.holds_frame
+
+        await ask(port, QUESTION, hear, self.config.timeout_s, self._now)
+        await wait_until(0.0 if decoder.holds_frame else due, self._now)
+
+    async def _receive(self, port: Port, emit: Emit, decoder: Decoder) -> None:
         data = await port.read()
-        samples = decoder.feed(data, self._now())
-        for sample in samples:
+        for sample in decoder.feed(data, self._now()):
             emit(sample)
-        return bool(samples)
