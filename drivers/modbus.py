@@ -304,6 +304,13 @@ class Decoder:
             log.warning("%s", line)
 
 
+def listener(config: Config, counters: Counters) -> Any:
+    """What makes sense of a recording, in which nobody tells what was asked."""
+    from drivers.modbus_listen import Listener
+
+    return Listener(config, counters)
+
+
 def _length(head: Sequence[int], read: Read) -> int:
     """Bytes of the answer that begins with `head`; 0 where none can begin so."""
     if len(head) > 1 and head[1] == read.function | EXCEPTION:
