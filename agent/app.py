@@ -12,16 +12,17 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, annunciator, control, health, topics
-from agent.alarms.engine import Engine
+from agent import __version__, control, health, topics
+from agent.alarms.engine import PANEL, Engine
 from agent.alarms.standing import Standing
+from agent.annunciator import Annunciator
 from agent.clock import UnitClock
 from agent.commands import Commands
 from agent.config import Config
 from agent.hub import Hub
 from agent.media import wire
 from agent.media.host import MediaHost
-from agent.messages import ActiveAlarms, Alarm, CameraStatus, LimitStatus, Status
+from agent.messages import ActiveAlarms, Alarm, CameraStatus, LimitStatus, SourceStatus, Status
 from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.overlay import Overlay
@@ -54,7 +55,7 @@ class App:
         self.outbox = Outbox(store, self.clock)
         silent_s = {source.name: source.table.silent_s for source in config.sources}
         self.engine = Engine(config.set_points, silent_s, time.monotonic())
-        self.engine.restore(_saved_alarms(store), time.monotonic())
+        self.annunciator = Annunciator()
         self.panel: Panel | None = None
         self.overlay = Overlay(unit)
         self.hub = Hub(
@@ -97,7 +98,7 @@ class App:
             software=f"outpost {__version__}", epoch=self.outbox.epoch.name,
             version=self._version, t=self.clock.now_ms(), clock=self.clock.source,
             state=self._state, epochs=self.outbox.epochs(), pending=uplink.cursor.pending(),
-            sources=tuple(source.status() for source in self.sources),
+            sources=self._sources(),
             cameras=tuple(
                 CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
                 for camera in self.media.stats.cameras
@@ -105,6 +106,15 @@ class App:
             verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
             limits=self._limits(),
         )  # fmt: skip
+
+    def _sources(self) -> tuple[SourceStatus, ...]:
+        silent = self.engine.silent_sources()
+        return tuple(
+            msgspec.structs.replace(status, state="silent")
+            if status.state == "up" and status.name in silent
+            else status
+            for status in (source.status() for source in self.sources)
+        )
 
     def _limits(self) -> tuple[LimitStatus, ...]:
         """A limit holds only for readings in its own unit."""
@@ -148,16 +158,29 @@ class App:
 
     # -- what parts tell ---------------------------------------------------------------------
 
+    def restore_alarms(self) -> None:
+        """What stood before a restart is announced at once."""
+        saved = _saved_alarms(self.store)
+        changes = self.engine.restore(saved, time.monotonic(), self.clock.now_ms())
+        self._announce(changes)
+        self.hub.record(changes)
+
+    def _show(self, active: tuple[Alarm, ...]) -> None:
+        if self.panel is not None:
+            self.panel.show(self.annunciator.pattern(active, time.monotonic()))
+
     def _announce(self, changes: list[Alarm]) -> None:
         active = self.engine.active()
-        if self.panel is not None:
-            self.panel.show(annunciator.pattern(active))
+        self.annunciator.changed(changes)
+        self._show(active)
         self.store.keep("alarms", msgspec.json.encode(self.engine.save()), urgent=True)
         self.overlay.alarms(active)
         for uplink in self.uplinks:
             uplink.publish_active()
         for change in changes:
             log.warning("alarm %s: %s, %s", change.alarm, change.change, change.state.value)
+            if change.code == "silent":
+                self._status_due.set()
 
     def _source_changed(self, source: Source) -> None:
         name = "source_up" if source.state == "up" else "source_down"
@@ -200,10 +223,14 @@ class App:
         self.hub.alarms(self.engine.sos(self.clock.now_ms()))
 
     def _acknowledge(self) -> None:
-        """The unit's own button: everything that stands has been seen."""
+        """The unit's own button: everything that stands has been seen, and is silent.  A call for
+        help is not: who called has not been answered."""
         for alarm in self.engine.active():
-            with contextlib.suppress(LookupError):
-                self.hub.alarms(self.engine.acknowledge(alarm.alarm, "panel"))
+            if alarm.code != "sos":
+                self.hub.alarms(self.engine.acknowledge(alarm.alarm, PANEL))
+        active = self.engine.active()
+        self.annunciator.silence(active, time.monotonic())
+        self._show(active)
 
     # -- tasks -------------------------------------------------------------------------------
 
@@ -211,6 +238,7 @@ class App:
         while True:
             now = time.monotonic()
             self.hub.alarms(self.engine.tick(now, self.clock.now_ms()))
+            self._show(self.engine.active())
             due = self.engine.next_tick()
             await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
 
@@ -286,7 +314,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     if app.store.set_aside is not None:
         app.hub.event("store_set_aside", "store", f"damaged; kept as {app.store.set_aside.name}")
     app.hub.event("started", "agent", f"outpost {__version__}")
-    app._announce([])
+    app.restore_alarms()
     sources = [
         group.create_task(source.run(), name=f"source[{source.config.name}]")
         for source in app.sources
@@ -313,7 +341,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     # Only what is committed counts as waiting, and as the last number in the final status.
     await app.store.flush()
     await app.drain()
-    await _end(tasks)
+    await _end([*tasks, *app.signalling.tasks])
     for uplink in app.uplinks:
         uplink.cursor.save()
     await app.store.flush()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import ipaddress
 import pkgutil
 from collections.abc import Iterator
 from enum import StrEnum
@@ -13,7 +15,8 @@ import msgspec
 
 import drivers
 from agent import limits, places, topics
-from agent.alarms.setpoints import SetPoint
+from agent.alarms.engine import PANEL
+from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
 from agent.media import wire
 from agent.messages import Mark
@@ -24,7 +27,8 @@ from drivers.panel import PanelConfig
 DEFAULT_VERBS = (
     "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
 )  # fmt: skip
-
+VERBS = DEFAULT_VERBS
+"""What an uplink can be allowed."""
 
 Slug = Annotated[
     str,
@@ -70,7 +74,7 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
                 ),
             )
         if self.id in (topics.ALL_UNITS, topics.DRILL):
-            yield "id", f"{self.id!r} is reserved"
+            yield "id", f"{self.id!r} has a meaning of its own in topics; choose another"
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +105,7 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     """The keys that every `[[source]]` may have; the rest are its driver's."""
 
     name: Slug
-    driver: str
+    driver: Annotated[str, msgspec.Meta(description="a driver's name (drivers/README.md)")]
     port: Annotated[str, msgspec.Meta(min_length=1, description="the path of a serial device")]
     baudrate: Bauds | None = None
     bytesize: Literal[5, 6, 7, 8] | None = None
@@ -110,6 +114,10 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     silent_s: Positive = 10.0
     place: str = ""
     serial: str = ""
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        if self.name == PANEL:
+            yield "name", f"{PANEL!r} is the name of the unit's own buttons; choose another"
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +144,7 @@ class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class AlarmsConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: str = "responder"
-    override: tuple[SetPoint, ...] = ()
+    override: tuple[Override, ...] = ()
 
 
 class CameraConfig(wire.CameraConfig, frozen=True, kw_only=True):
@@ -186,12 +194,20 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.key_file and not self.cert_file:
             yield "key_file", "given without cert_file"
+        for verb in self.verbs:
+            if verb not in VERBS:
+                hint = did_you_mean(verb, VERBS) or f"; known are {', '.join(VERBS)}"
+                yield "verbs", f"there is no verb {verb!r}{hint}"
 
     def broker(self) -> Broker:
         """OSError where the password's file cannot be read."""
         password = ""
         if self.password_file:
-            password = Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+            try:
+                text = Path(self.password_file).read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise OSError(errno.EILSEQ, "it is not UTF-8 text") from error
+            password = text.rstrip("\r\n")
         tls = (
             Tls(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)
             if self.tls
@@ -227,12 +243,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaConfig = MediaConfig()
     uplink: tuple[UplinkConfig, ...] = ()
 
-    def mistakes(self) -> Iterator[tuple[str, str]]:
-        for key in ("camera", "uplink"):
-            names = [item.name for item in getattr(self, key)]
-            for name in {name for name in names if names.count(name) > 1}:
-                yield key, f"the name {name!r} is given {names.count(name)} times"
-
 
 def driver_names() -> list[str]:
     """Every module of `drivers` that reads an instrument (its text defines INSTRUMENT)."""
@@ -253,16 +263,15 @@ def load(path: Path) -> Config:
     document = Document.read(path)
     document.raise_mistakes()
     file = build(document, _File, document.data, ())
-    tables = document.data.get("source", [])
     sources = [
-        _source(document, table, ("source", index))
-        for index, table in enumerate(tables if isinstance(tables, list) else [])
+        _source(document, table, ("source", index)) for index, table in _tables(document, "source")
     ]
-    _names_once(document, tables)
-    points = _set_points(document, file) if file is not None else {}
+    for key in ("source", "camera", "uplink"):
+        _once(document, key, "name")
+    _once(document, "source", "port")
+    points = _set_points(document)
     document.raise_mistakes()
-    if file is None:
-        raise ConfigError([f"{path}: cannot be used"])
+    assert file is not None, "what has no mistake was built"
     return Config(
         unit=file.unit, store=file.store, log=file.log, alarms=file.alarms, set_points=points,
         sources=tuple(source for source in sources if source is not None), panel=file.panel,
@@ -270,27 +279,29 @@ def load(path: Path) -> Config:
     )  # fmt: skip
 
 
-def _names_once(document: Document, tables: Any) -> None:
-    seen: set[Any] = set()
-    ports: dict[Any, Any] = {}
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
-        if not isinstance(table, dict):
+def _tables(document: Document, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Those of `[[key]]` that are tables, so that one mistake does not hide another."""
+    found = document.data.get(key)
+    for index, table in enumerate(found if isinstance(found, list) else []):
+        if isinstance(table, dict):
+            yield index, table
+
+
+def _once(document: Document, key: str, word: str) -> None:
+    seen: dict[str, int] = {}
+    for index, table in _tables(document, key):
+        value = table.get(word)
+        if not isinstance(value, str):
             continue
-        name, port = table.get("name"), table.get("port")
-        if name is not None and name in seen:
-            document.mistake(("source", index, "name"), f"the name {name!r} is used before")
-        if port is not None and port in ports:
-            document.mistake(
-                ("source", index, "port"), f"{port!r} is the port of source {ports[port]!r} already"
-            )
-        seen.add(name)
-        ports[port] = name
+        if value in seen:
+            line = document.line((key, seen[value], word))
+            document.mistake((key, index, word), f"{value!r} is the {word} in line {line} already")
+        seen.setdefault(value, index)
 
 
-def _source(document: Document, table: Any, where: tuple[str | int, ...]) -> SourceConfig | None:
-    if not isinstance(table, dict):
-        document.mistake(where, "expected a table")
-        return None
+def _source(
+    document: Document, table: dict[str, Any], where: tuple[str | int, ...]
+) -> SourceConfig | None:
     common = set(SourceTable.__struct_fields__)
     plain = build(document, SourceTable, {k: v for k, v in table.items() if k in common}, where)
     name = table.get("driver")
@@ -311,14 +322,23 @@ def _source(document: Document, table: Any, where: tuple[str | int, ...]) -> Sou
     options = build(document, module.Config, rest, where)
     if plain is None or options is None:
         return None
+    if (period_s := getattr(options, "period_s", 0.0)) >= plain.silent_s:
+        document.mistake(
+            (*where, "silent_s"),
+            f"expected more than period_s ({period_s:g}), read {plain.silent_s:g}",
+        )
     return SourceConfig(table=plain, options=options, module=module)
 
 
-def _set_points(document: Document, file: _File) -> dict[str, SetPoint]:
-    path = places.named("limits", file.alarms.limits)
+def _set_points(document: Document) -> dict[str, SetPoint]:
+    table = document.data.get("alarms", {})
+    alarms = build(document, AlarmsConfig, table, ("alarms",))
+    if alarms is None:
+        return {}
+    path = places.named("limits", alarms.limits)
     if not path.is_file():
         known = places.names("limits")
-        hint = did_you_mean(file.alarms.limits, known) or f"; known are {', '.join(known)}"
+        hint = did_you_mean(alarms.limits, known) or f"; known are {', '.join(known)}"
         document.mistake(("alarms", "limits"), f"there is no file {path.name!r}{hint}")
         return {}
     try:
@@ -326,8 +346,31 @@ def _set_points(document: Document, file: _File) -> dict[str, SetPoint]:
     except ConfigError as error:
         document.mistakes.extend(error.mistakes)
         return {}
-    return points | {point.quantity: point for point in file.alarms.override}
+    _once_overridden(document, alarms.override)
+    for index, override in enumerate(alarms.override):
+        where = ("alarms", "override", index)
+        try:
+            point = override.apply(points.get(override.quantity))
+        except ValueError as error:
+            document.mistake((*where, "unit"), str(error))
+            continue
+        for key, sentence in point.mistakes():
+            document.mistake((*where, key), sentence)
+        points[override.quantity] = point
+    return points
+
+
+def _once_overridden(document: Document, overrides: tuple[Override, ...]) -> None:
+    quantities = [override.quantity for override in overrides]
+    for index, quantity in enumerate(quantities):
+        if quantity in quantities[:index]:
+            document.mistake(
+                ("alarms", "override", index, "quantity"), f"{quantity!r} is overridden already"
+            )
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

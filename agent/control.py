@@ -42,6 +42,8 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
     mask = os.umask(0o177)
     try:
         server = await asyncio.start_unix_server(handle, path, limit=LINE_MAX)
+    except OSError as error:
+        raise OSError(f"{path}: cannot listen: {error.strerror or error}") from error
     finally:
         os.umask(mask)
     try:

@@ -1,7 +1,7 @@
 """Telling systemd that the agent is ready, and that it is alive (sd_notify(3)).
 
-The watchdog is fed from the event loop, and only while the loop turns and the store takes what it
-is given: a wedged agent is ended by systemd, which starts it again.
+The watchdog is fed from the event loop, and only while the loop turns: a wedged agent is ended by
+systemd, which starts it again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ def notify(state: str) -> bool:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
         try:
+            # systemd that does not read must not stop the loop.
+            channel.setblocking(False)
             channel.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
         except OSError:
             return False
@@ -28,7 +30,7 @@ def notify(state: str) -> bool:
 def watchdog_period_s() -> float | None:
     """Half of WatchdogSec; None where systemd does not watch this process."""
     text, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not text.isdigit() or (pid and pid != str(os.getpid())):
+    if not text.isdecimal() or not int(text) or (pid and pid != str(os.getpid())):
         return None
     return int(text) / 2_000_000
 

@@ -5,6 +5,7 @@ No await stands between a driver's sample and the alarm that it raises.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from agent.clock import UnitClock
 from agent.messages import Alarm, Class, Event, Reading, fix_body
 from agent.outbox import Outbox
 from drivers import Fix, Quality, Sample
+
+log = logging.getLogger(__name__)
 
 OnAlarms = Callable[[list[Alarm]], None]
 OnReading = Callable[[Reading], None]
@@ -36,12 +39,14 @@ class Hub:
         self._clock = clock
         self._on_alarms = on_alarms
         self._on_reading = on_reading
+        self._mismatched: set[tuple[str, str, str]] = set()
 
     def emit(self, source: str, sample: Sample | Fix) -> None:
         """What a driver of `source` has measured."""
         now = time.monotonic()
         reading = _reading(source, sample)
         self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
+        self._check_unit(reading)
         key = (source, reading.quantity)
         self.latest[key] = reading
         self._outbox.append(Class.READINGS, reading, newest=f"{source}/{reading.quantity}")
@@ -55,8 +60,26 @@ class Hub:
         if not changes:
             return
         self._on_alarms(changes)
+        self.record(changes)
+
+    def record(self, changes: list[Alarm]) -> None:
+        """Write down what has been announced."""
         for change in changes:
             self._outbox.append(Class.ALARMS, change)
+
+    def _check_unit(self, reading: Reading) -> None:
+        """A limit that cannot judge what is measured must not look as if it did."""
+        limit = self.engine.limit_unit(reading.quantity)
+        key = (reading.source, reading.quantity, reading.unit)
+        if limit is None or limit == reading.unit or not reading.unit or key in self._mismatched:
+            return
+        self._mismatched.add(key)
+        detail = (
+            f"no alarm can be raised: {reading.quantity} is measured in {reading.unit!r}, "
+            f"its limits are in {limit!r}"
+        )
+        log.warning("source %s: %s", reading.source, detail)
+        self.event("limit_unit", reading.source, detail, quantity=reading.quantity)
 
     def event(self, event: str, source: str = "", detail: str = "", **data: object) -> None:
         """Something that happened, for the center's book."""

@@ -13,10 +13,10 @@ from agent.config import LogConfig, LogFormat
 
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage().replace("\n", " | ")
+        text = record.getMessage()
         if record.exc_info:
-            text += " | " + self.formatException(record.exc_info).replace("\n", " | ")
-        return f"{_time(record)} {record.levelname.lower():7} {record.name}: {text}"
+            text += "\n" + self.formatException(record.exc_info)
+        return f"{_time(record)} {record.levelname.lower():7} {record.name}: {_one_line(text)}"
 
 
 class _Json(logging.Formatter):
@@ -29,7 +29,17 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        # A file's name may hold bytes that no text can.
+        safe = {
+            key: text.encode("utf-8", "backslashreplace").decode() for key, text in line.items()
+        }
+        return msgspec.json.encode(safe).decode()
+
+
+def _one_line(text: str) -> str:
+    """What came over a wire must neither forge a second line nor drive the terminal."""
+    lines = " | ".join(text.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in lines)
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -44,3 +54,4 @@ def set_up(config: LogConfig) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.value.upper())
+    logging.captureWarnings(True)

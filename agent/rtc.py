@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 OFFER_MS = 10_000
 """An offer is good for so long."""
 OFFERS_MAX = 16
+"""So many are answered at a time; what comes beyond is told so."""
+TASKS_MAX = 4 * OFFERS_MAX
+"""Beyond this nobody is told anything: it is a flood."""
 VERB = "video.start"
 """The verb whose authority an offer needs."""
 
@@ -47,7 +50,8 @@ class Signalling:
         self._media = media
         self._group = group
         self._event = event
-        self._answering = 0
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Offers that are being answered."""
 
     def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
         """`rtc/{session}/offer` or `.../close`."""
@@ -56,13 +60,14 @@ class Signalling:
         _, session, what = topic.path
         if what == "close":
             self._media.close(session)
-        elif what == "offer":
-            self._group.create_task(
+        elif what == "offer" and len(self.tasks) < TASKS_MAX:
+            task = self._group.create_task(
                 self._answer(session, message, uplink), name=f"rtc[{session}].answer"
             )
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, session: str, message: Message, uplink: Any) -> None:
-        self._answering += 1
         by = camera = ""
         try:
             offer = self._read(message, uplink)
@@ -70,8 +75,6 @@ class Signalling:
             answer = Answer(sdp=await self._media.offer(session, offer.camera, offer.sdp))
         except (RefusedError, MediaError) as error:
             answer = Answer(code=error.code, detail=str(error))
-        finally:
-            self._answering -= 1
         uplink.publish(f"rtc/{session}/answer", _encode(answer))
         data = {"session": session, "by": by, "camera": camera, "code": answer.code}
         self._event("watch", uplink.config.name, answer.detail, **data)
@@ -79,7 +82,7 @@ class Signalling:
     def _read(self, message: Message, uplink: Any) -> Offer:
         if message.retain:
             raise RefusedError("expired", "a retained offer is never answered")
-        if self._answering > OFFERS_MAX:
+        if len(self.tasks) > OFFERS_MAX:
             raise RefusedError("unavailable", f"{OFFERS_MAX} offers are being answered already")
         try:
             offer = _decode(message.payload)

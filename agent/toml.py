@@ -5,7 +5,9 @@ A mistake reads `file:line: [table] key: expected ..., read ...; did you mean ..
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import math
 import re
 import tomllib
 import types
@@ -21,7 +23,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([A-Za-z0-9_.-]+))\s*=(.*)$""", re.DOTALL)
-_PLAIN = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+_PLAIN = {
+    str: "text", bool: "true or false", int: "a whole number", float: "a number",
+    dt.date: "a date (2026-01-31)",
+}  # fmt: skip
 
 Where = tuple[str | int, ...]
 """A place in a document: ("source", 2, "port")."""
@@ -54,7 +59,8 @@ class Document:
     def read(cls, path: Path) -> Document:
         """ConfigError where the file cannot be read or is not UTF-8."""
         try:
-            return cls(str(path), path.read_text(encoding="utf-8"))
+            # An editor of Windows may begin a file with a byte order mark.
+            return cls(str(path), path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
         except UnicodeDecodeError as error:
@@ -73,22 +79,19 @@ class Document:
 
     def mistake(self, where: Where, sentence: str) -> None:
         """Report `sentence` about the key at `where`."""
-        *outer, key = where
-        table = ".".join(str(word) for word in outer if isinstance(word, str))
-        head = f"[{table}] " if table else ""
-        text = f"{self.name}:{self.line(where)}: {head}{key}: {sentence}"
-        if text not in self.mistakes:
-            self.mistakes.append(text)
+        *outer, key = [word for word in where if isinstance(word, str)]
+        head = f"[{'.'.join(outer)}] " if outer else ""
+        self.mistakes.append(f"{self.name}:{self.line(where)}: {head}{key}: {sentence}")
 
     def raise_mistakes(self) -> None:
-        """ConfigError with all of them, in the order of the file, if there are any."""
+        """ConfigError with all of them, in the order of the file, if there are any; those of
+        another file stand behind."""
         if self.mistakes:
-            raise ConfigError(sorted(self.mistakes, key=_line_of))
+            raise ConfigError(sorted(dict.fromkeys(self.mistakes), key=self._line_of))
 
-
-def _line_of(sentence: str) -> int:
-    found = re.match(r".*?:(\d+): ", sentence)
-    return int(found.group(1)) if found else 0
+    def _line_of(self, sentence: str) -> float:
+        rest = sentence.removeprefix(f"{self.name}:")
+        return int(rest.split(":", 1)[0]) if rest != sentence else math.inf
 
 
 def _locate(text: str) -> Iterator[tuple[Where, int]]:
@@ -154,7 +157,7 @@ def build(document: Document, kind: type[T], table: Any, where: Where) -> T | No
     A struct may bring `mistakes()`, an iterable of (key, sentence) for what types cannot say.
     """
     if not isinstance(table, dict):
-        document.mistake(where, f"expected a table, read {_shown(table)}")
+        document.mistake(where, _not_a_table(table, str(where[-1])))
         return None
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in table:
@@ -176,6 +179,12 @@ def build(document: Document, kind: type[T], table: Any, where: Where) -> T | No
     return made if len(document.mistakes) == before else None
 
 
+def _not_a_table(value: Any, name: str) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"expected one table [{name}], read a list of tables [[{name}]]"
+    return f"expected a table, read {_shown(value)}"
+
+
 def value_of(document: Document, kind: Any, value: Any, where: Where) -> Any:
     """`value` as `kind`, or a reported mistake."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
@@ -183,22 +192,38 @@ def value_of(document: Document, kind: Any, value: Any, where: Where) -> Any:
         inner = [arg for arg in args if arg is not type(None)]
         if len(inner) == 1:
             return value_of(document, inner[0], value, where)
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if _is_struct(kind):
         return build(document, kind, value, where)
     if origin in (list, tuple) and args and isinstance(value, list):
         items = [value_of(document, args[0], v, (*where, i)) for i, v in enumerate(value)]
         return tuple(items) if origin is tuple else items
+    if origin is dict and isinstance(value, dict):
+        return {k: value_of(document, args[1], v, (*where, k)) for k, v in value.items()}
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        choices = _choices(kind)
-        hint = did_you_mean(str(value), choices) if choices else ""
-        place = where if isinstance(where[-1], str) else where[:-1]
-        known = bool(choices) or kind in _PLAIN or origin is typing.Annotated
-        reason = "" if known else f" ({error})"
-        sentence = f"expected {describe(kind)}, read {_shown(value)}{hint}{reason}"
-        document.mistake(place, sentence)
+        made = msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        document.mistake(where, _not_of(kind, value, str(where[-1])))
         return None
+    if isinstance(made, float) and not math.isfinite(made):
+        # TOML has inf and nan; no set point, time or rate of ours is one.
+        document.mistake(where, f"expected {describe(kind)}, read {made}")
+    return made
+
+
+def _not_of(kind: Any, value: Any, name: str) -> str:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (list, tuple) and isinstance(value, dict) and (args[0] is dict or _table(args[0])):
+        return f"expected a list of tables [[{name}]], read one table [{name}]"
+    hint = did_you_mean(str(value), choices) if (choices := _choices(kind)) else ""
+    return f"expected {describe(kind)}, read {_shown(value)}{hint}"
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _table(kind: Any) -> bool:
+    return _is_struct(kind) or kind is dict or typing.get_origin(kind) is dict
 
 
 def _choices(kind: Any) -> list[str]:
@@ -215,24 +240,46 @@ def describe(kind: Any) -> str:
         return _PLAIN[kind]
     if choices := _choices(kind):
         return f"one of {', '.join(choices)}"
+    if _table(kind):
+        return "a table"
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(arg) for arg in args if arg is not type(None))
     if origin is typing.Annotated:
-        stated = (getattr(note, "description", None) for note in args[1:])
-        return next(filter(None, stated), None) or describe(args[0])
+        return _annotated(args[0], args[1:])
     if origin in (list, tuple):
         return f"a list of {describe(args[0])}" if args else "a list"
-    if (
-        origin is dict
-        or kind is dict
-        or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
-    ):
-        return "a table"
     return str(getattr(kind, "__name__", kind))
 
 
+_BOUNDS = {
+    "gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "at most {}",
+    "multiple_of": "a multiple of {}", "min_length": "not shorter than {}",
+    "max_length": "not longer than {}", "pattern": "like {}",
+}  # fmt: skip
+
+
+def _annotated(kind: Any, notes: tuple[Any, ...]) -> str:
+    """As its author puts it, else the type with its bounds."""
+    metas = [note for note in notes if isinstance(note, msgspec.Meta)]
+    if stated := next((meta.description for meta in metas if meta.description), None):
+        return stated
+    bounds = [
+        text.format(getattr(meta, name))
+        for meta in metas
+        for name, text in _BOUNDS.items()
+        if getattr(meta, name) is not None
+    ]
+    return ", ".join([describe(kind), *bounds])
+
+
 def _shown(value: Any) -> str:
-    words = {True: "true", False: "false"}
-    text = words[value] if isinstance(value, bool) else repr(value)
+    """As TOML would write it, shortened."""
+    match value:
+        case bool():
+            text = str(value).lower()
+        case dt.date() | dt.time():
+            text = value.isoformat()
+        case _:
+            text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

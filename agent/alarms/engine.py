@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from agent.alarms import gas, standing
@@ -25,6 +23,7 @@ class Engine:
         self, set_points: dict[str, SetPoint], silent_s: dict[str, float], at: float
     ) -> None:
         self._points = set_points
+        self._sources = frozenset(silent_s) | {PANEL}
         self._channels: dict[tuple[str, str], gas.Channel] = {}
         self._standing: dict[str, Standing] = {}
         self._fresh = Freshness(silent_s, at)
@@ -65,11 +64,10 @@ class Engine:
         if known is not None and known.message.state is AlarmState.ACKNOWLEDGED:
             # A new call for help is a new alarm, whoever has seen the last one.
             del self._standing[cause.alarm]
-        news = self._set(cause, holds=True)
-        return news
+        return self._set(cause, holds=True)
 
     def acknowledge(self, alarm: str, by: str) -> list[Alarm]:
-        """LookupError where no such alarm stands.  An acknowledged SOS is answered, so it ends."""
+        """A person has seen it.  LookupError where no such alarm stands."""
         known = self._standing.get(alarm)
         if known is None:
             raise LookupError(f"no alarm {alarm!r} stands")
@@ -91,21 +89,39 @@ class Engine:
         )
         return tuple(sorted(alarms, key=lambda alarm: (alarm.rank, alarm.since or 0)))
 
+    def limit_unit(self, quantity: str) -> str | None:
+        """The unit of a quantity's limits; None: it has none."""
+        point = self._points.get(quantity)
+        return None if point is None else point.unit
+
+    def silent_sources(self) -> set[str]:
+        """Those of which a quantity is silent."""
+        return {known.message.source for known in self._standing.values()
+                if known.message.code == "silent"}  # fmt: skip
+
     def save(self) -> list[Standing]:
         """What must survive a restart."""
         return list(self._standing.values())
 
-    def restore(self, saved: list[Standing], at: float) -> None:
-        """What stood before a restart stands again, until samples say otherwise."""
+    def restore(self, saved: list[Standing], at: float, t: int) -> list[Alarm]:
+        """What stood before a restart stands again, until samples say otherwise; what belongs to a
+        source that is not there any more has gone."""
+        news: list[Alarm] = []
         for known in saved:
             message = known.message
             self._standing[message.alarm] = known
-            if message.code == "silent":
+            if message.source not in self._sources:
+                gone = Cause(
+                    source=message.source, quantity=message.quantity, code=message.code, t=t
+                )
+                news += self._set(gone, holds=False)
+            elif message.code == "silent":
                 self._fresh.restore(message.source, message.quantity, at)
             elif known.present and message.source != PANEL:
                 key = (message.source, message.quantity)
                 channel = self._channels.get(key, gas.Channel())
                 self._channels[key] = gas.Channel(holding=channel.holding | {message.code})
+        return news
 
     # -- within ----------------------------------------------------------------------------
 
@@ -113,6 +129,7 @@ class Engine:
         key = (reading.source, reading.quantity)
         point = self._points.get(reading.quantity)
         if point is not None and point.unit != reading.unit:
+            # A number of another unit says nothing about this one (the hub tells of it).
             point = None
         before = self._channels.get(key, gas.Channel())
         after = gas.step(before, point, reading.value, Quality(reading.quality))
@@ -145,11 +162,3 @@ class Engine:
         else:
             self._standing[alarm] = changed
         return [changed.message]
-
-
-def worst(alarms: tuple[Alarm, ...]) -> Alarm | None:
-    """The one to announce: unacknowledged before acknowledged, then by rank."""
-    order: Iterator[Alarm] = iter(
-        sorted(alarms, key=lambda a: (a.state is AlarmState.ACKNOWLEDGED, a.rank, a.since or 0))
-    )
-    return next(order, None)

@@ -1,11 +1,14 @@
 """Set points against samples: which codes hold for one quantity of one source.  Pure.
 
 HIGH and over-range hold at one valid sample; LOW needs two in a row (FIELD.md 4.5), so that one
-odd sample does not cry wolf.  A code ends only behind its hysteresis.  Warm-up neither raises nor
-ends anything.  A fault ends no gas alarm: what cannot be measured has not gone.
+odd sample does not cry wolf.  A code ends only behind its hysteresis, over-range only in clean air:
+where a catalytic bead lacks oxygen its reading falls while the gas gets worse.  Warm-up neither
+raises nor ends anything.  A fault ends no gas alarm: what cannot be measured has not gone.
 """
 
 from __future__ import annotations
+
+import math
 
 import msgspec
 
@@ -36,18 +39,25 @@ def step(
     """The channel after one sample.  `point` is in the sample's unit (None: no limit)."""
     if quality is Quality.WARMUP:
         return channel
-    if quality is Quality.FAULT or (quality in _TRUSTED and value is None):
-        return _with_state(channel, "fault")
+    if quality in _TRUSTED and (value is None or not math.isfinite(value)):
+        quality = Quality.FAULT
     if quality in _BY_QUALITY:
         return _with_state(channel, _BY_QUALITY[quality])
     if quality not in _TRUSTED or value is None:
         return channel
+    return _measured(channel, point, value)
+
+
+def _measured(channel: Channel, point: SetPoint | None, value: float) -> Channel:
     holding: set[str] = set()
     counts: dict[str, int] = {}
+    clean = True
     for code, limit, rising in point.rules() if point is not None else ():
         distance = value - limit if rising else limit - value
+        near = point is not None and distance > -point.band(limit)
+        clean = clean and not (rising and near)
         if code in channel.holding:
-            if distance > -point.band(limit):  # type: ignore[union-attr]
+            if near:
                 holding.add(code)
         elif distance >= 0:
             count = channel.counts.get(code, 0) + 1
@@ -55,10 +65,12 @@ def step(
                 holding.add(code)
             else:
                 counts[code] = count
+    if "over_range" in channel.holding and not clean:
+        holding.add("over_range")
     return Channel(holding=frozenset(holding), counts=counts)
 
 
 def _with_state(channel: Channel, code: str) -> Channel:
-    # The gas codes stay as they were; of the instrument's own states only the present one holds.
-    others = channel.holding - {"fault", "over_range", "under_range"}
+    # The gas codes stay as they were, over-range among them; fault and under-range give way.
+    others = channel.holding - {"fault", "under_range"}
     return Channel(holding=others | {code}, counts={})

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
 
 HYSTERESIS_SHARE = 0.1
 """Of the set point, where none is given (FIELD.md 4.5)."""
 
+OWN_BASIS = "set for this unit"
+
+Quantity = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[a-z][a-z0-9_]*\Z",
+        description="a quantity as drivers name it (cl2, o2, combustible, wind_speed)",
+    ),
+]
+
 
 class SetPoint(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one quantity, in `unit`."""
 
-    quantity: str
+    quantity: Quantity
     unit: str
     low: float | None = None
     """First alarm, rising."""
@@ -65,3 +76,32 @@ class SetPoint(msgspec.Struct, frozen=True, kw_only=True):
             point = getattr(self, code)
             if point is not None:
                 yield code, point, rising
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit sets differently; what is not given stays as the file of limits has it."""
+
+    quantity: Quantity
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    deficient: float | None = None
+    critical: float | None = None
+    hysteresis: float | None = None
+    basis: str = OWN_BASIS
+
+    def apply(self, base: SetPoint | None) -> SetPoint:
+        """The set point that holds.  ValueError where units do not allow it."""
+        if base is None:
+            if self.unit is None:
+                raise ValueError("missing; no limit of this quantity is there to take it from")
+            base = SetPoint(quantity=self.quantity, unit=self.unit)
+        elif self.unit is not None and self.unit != base.unit:
+            raise ValueError(f"expected {base.unit!r}, the unit of the limits, read {self.unit!r}")
+        given = {
+            key: value
+            for key in ("low", "high", "deficient", "critical", "hysteresis", "basis")
+            if (value := getattr(self, key)) is not None
+        }
+        # Whoever checked the printed number did not check this one.
+        return msgspec.structs.replace(base, **given, sure=False)
