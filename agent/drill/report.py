@@ -42,6 +42,7 @@ class LinkGap(msgspec.Struct, frozen=True, kw_only=True):
 
 class VideoReport(msgspec.Struct, frozen=True, kw_only=True):
     frames_encoded: int = 0
+    """As the agents told last: what one had not told when it was killed is not in it."""
     frames_decoded: int | None = None
     """None where there was no viewer to count."""
     detail: str = ""
