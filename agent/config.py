@@ -106,7 +106,8 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Slug
     driver: Annotated[str, msgspec.Meta(description="a driver's name (drivers/README.md)")]
-    port: Annotated[str, msgspec.Meta(min_length=1, description="the path of a serial device")]
+    port: Annotated[str, msgspec.Meta(description="the path of a serial device")] = ""
+    """Empty where the driver has no wire."""
     baudrate: Bauds | None = None
     bytesize: Literal[5, 6, 7, 8] | None = None
     parity: Literal["N", "E", "O", "M", "S"] | None = None
@@ -118,6 +119,10 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     def mistakes(self) -> Iterator[tuple[str, str]]:
         if self.name == PANEL:
             yield "name", f"{PANEL!r} is the name of the unit's own buttons; choose another"
+
+
+LINE_KEYS = ("baudrate", "bytesize", "parity", "stopbits")
+"""The keys of a source that say how its line is set."""
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,11 +138,7 @@ class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def line(self) -> Instrument:
         """The instrument's line settings, with what the table overrides."""
-        given = {
-            key: value
-            for key in ("baudrate", "bytesize", "parity", "stopbits")
-            if (value := getattr(self.table, key)) is not None
-        }
+        given = {key: value for key in LINE_KEYS if (value := getattr(self.table, key)) is not None}
         instrument: Instrument = self.module.INSTRUMENT
         return msgspec.structs.replace(instrument, **given)
 
@@ -313,6 +314,7 @@ def _source(
         document.mistake((*where, "driver"), f"there is no driver {name!r}{hint}")
         return None
     module: DriverModule = importlib.import_module(f"drivers.{name}")  # type: ignore[assignment]
+    _check_wire(document, module.INSTRUMENT, table, where)
     rest = {key: value for key, value in table.items() if key not in common}
     known = sorted(common | set(module.Config.__struct_fields__))
     for key in [key for key in rest if key not in module.Config.__struct_fields__]:
@@ -328,6 +330,16 @@ def _source(
             f"expected more than period_s ({period_s:g}), read {plain.silent_s:g}",
         )
     return SourceConfig(table=plain, options=options, module=module)
+
+
+def _check_wire(
+    document: Document, instrument: Instrument, table: dict[str, Any], where: tuple[str | int, ...]
+) -> None:
+    if instrument.wire == "none":
+        for key in [key for key in ("port", *LINE_KEYS) if key in table]:
+            document.mistake((*where, key), f"the driver {table['driver']!r} has no line; drop it")
+    elif table.get("port", "") == "":
+        document.mistake((*where, "port"), "missing; expected the path of a serial device")
 
 
 def _set_points(document: Document) -> dict[str, SetPoint]:

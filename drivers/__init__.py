@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import msgspec
 
@@ -161,12 +161,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     evidence: str
     """How sure: `seen on hardware`, `from datasheet`, `from memory`."""
-    baudrate: int
+    baudrate: int = 9600
     bytesize: int = 8
     parity: str = "N"
     stopbits: int = 1
     poll: bool = False
     """True where the instrument speaks only when asked."""
+    wire: Literal["serial", "none"] = "serial"
+    """`none`: there is no line (files, a program, requests to a host); then the configuration
+    gives no `port`, and `run` gets a `drivers.noport.NoPort`."""
 
 
 class DriverModule(Protocol):
