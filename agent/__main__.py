@@ -12,13 +12,18 @@ from agent import __version__
 
 FAILED = 1
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; returns the exit status (0 done, 1 failed, 2 used wrongly)."""
     args = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
-    return run(args)
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        # Before or after the loop, which takes the signal itself.
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,11 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    from agent import console, drill
+    from agent import capture, console, drill, replay
 
     for name, module, text in (
         ("drill", drill, "a drill on this machine 本机演练"),
         ("console", console, "the page of a small command post 指挥页面"),
+        ("replay", replay, "a recording through a driver 回放"),
+        ("capture", capture, "record the bytes of a port 录制"),
     ):
         verb = verbs.add_parser(name, help=text)
         module.add_arguments(verb)
