@@ -27,6 +27,9 @@ INSTRUMENT = Instrument(
     baudrate=9600,
 )
 
+PROBES: tuple[dict[str, object], ...] = ()
+"""By listening alone a TB600 cannot be told from a ZE03, and must not be guessed."""
+
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 
 

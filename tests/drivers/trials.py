@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -38,8 +38,9 @@ def rows(samples: Iterable[Sample | Fix]) -> list[Row]:
     ]
 
 
-def same_however_cut(make: Make, data: bytes, expected: list[Row]) -> None:
+def same_however_cut(make: Make, data: bytes, expected: Sequence[Row]) -> None:
     """Whole, byte by byte, and cut in twenty random ways, `data` gives `expected`."""
+    expected = list(expected)
     assert rows(make().feed(data, 1.0)) == expected
     single = make()
     assert rows(s for i in range(len(data)) for s in single.feed(data[i : i + 1], 1.0)) == expected
@@ -88,14 +89,18 @@ class Got:
     async def reads(
         self, quantity: str, value: float | None, quality: Quality = Quality.GOOD
     ) -> int:
-        """Until the newest sample of `quantity` is so; the frames sent by then."""
+        """Until a sample of `quantity` that is so is read; how many frames had been sent then."""
+        start = len(self.samples)
 
-        def is_so() -> bool:
-            found = self.of(quantity)
-            return bool(found) and (found[-1].value, found[-1].quality) == (value, quality)
+        def found() -> list[int]:
+            return [
+                frames
+                for frames, sample in self.samples[start:]
+                if (sample.quantity, sample.value, sample.quality) == (quantity, value, quality)
+            ]
 
-        await until(is_so, f"{quantity} is {value} {quality}; read are {self.of(quantity)[-3:]}")
-        return self.line.counters.frames
+        await until(lambda: bool(found()), f"{quantity} is {value} {quality}, {self.of(quantity)}")
+        return found()[0]
 
 
 @asynccontextmanager
@@ -134,6 +139,7 @@ async def stands_all_faults(
     twin.set(**{quantity: first})
     async with playing(line, twin, driver) as got:
         await got.reads(quantity, first)
+        injected = 0
         for fault, n in itertools.product(SPOILING, (1, 3)):
             target = second if first in (s.value for s in got.of(quantity)[-1:]) else first
             before = line.counters.frames
@@ -143,7 +149,9 @@ async def stands_all_faults(
             twin.set(**{quantity: target})
             meant.add(target)
             frames = await got.reads(quantity, target)
-            assert frames - before <= n + 2 + slack, f"{fault} {n}"
+            assert frames - before <= n + 2 + slack, f"{fault} {n}: {frames - before} frames"
+            injected += n
+            await until(lambda: line.counters.faults >= injected, "all are spoilt")  # noqa: B023
             assert driver.counters.bytes_dropped > dropped, fault
             if fault is Fault.BAD_CHECKSUM and checked:
                 assert driver.counters.bad_checksums >= bad + n
