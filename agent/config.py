@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import importlib
 import ipaddress
@@ -14,14 +15,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
-from agent import limits, places, topics
+from agent import evidence, limits, places, topics
 from agent.alarms.engine import PANEL
 from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
+from agent.calibration import Calibration
 from agent.media import wire
 from agent.messages import Mark
 from agent.toml import ConfigError, Document, build, did_you_mean
-from drivers import DriverConfig, DriverModule, Instrument
+from drivers import DriverConfig, DriverModule, Instrument, ports
 from drivers.panel import PanelConfig
 
 DEFAULT_VERBS = (
@@ -38,6 +40,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535, description="1 to 65535")]
 KeepAlive = Annotated[int, msgspec.Meta(ge=2, le=600, description="2 to 600 seconds")]
+Day = Annotated[dt.date, msgspec.Meta(description="a day, as 2026-05-31 without quotes")]
+Days = Annotated[float, msgspec.Meta(gt=0, le=3660, description="a number of days, up to 3660")]
 Bauds = Annotated[int, msgspec.Meta(ge=50, le=4_000_000, description="50 to 4000000 bits/s")]
 
 
@@ -106,7 +110,7 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Slug
     driver: Annotated[str, msgspec.Meta(description="a driver's name (drivers/README.md)")]
-    port: Annotated[str, msgspec.Meta(description="the path of a serial device")] = ""
+    port: Annotated[str, msgspec.Meta(description="a device's path or tcp://HOST:PORT")] = ""
     """Empty where the driver has no wire."""
     baudrate: Bauds | None = None
     bytesize: Literal[5, 6, 7, 8] | None = None
@@ -115,10 +119,20 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     silent_s: Positive = 10.0
     place: str = ""
     serial: str = ""
+    calibrated: Day | None = None
+    calibrated_by: str = ""
+    calibration_days: Days = 180.0
+    accept_unverified: bool = False
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(calibrated=self.calibrated, days=self.calibration_days)
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         if self.name == PANEL:
             yield "name", f"{PANEL!r} is the name of the unit's own buttons; choose another"
+        if sentence := ports.mistake(self.port):
+            yield "port", sentence
 
 
 LINE_KEYS = ("baudrate", "bytesize", "parity", "stopbits")
@@ -270,6 +284,9 @@ def load(path: Path) -> Config:
     for key in ("source", "camera", "uplink"):
         _once(document, key, "name")
     _once(document, "source", "port")
+    if None not in sources:
+        for index, sentence in evidence.unverified([source for source in sources if source]):
+            document.mistake(("source", index, "driver"), sentence)
     points = _set_points(document)
     document.raise_mistakes()
     assert file is not None, "what has no mistake was built"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.config import Config
+from agent.config import Config, SourceConfig
+from drivers import ports
 
 
 def describe(config: Config) -> str:
@@ -19,11 +20,8 @@ def _lines(config: Config) -> Iterator[str]:
     store = config.store
     yield f"store {store.dir}, {store.retention_days:g} days, {store.max_mb} MB"
     for source in config.sources:
-        line = source.line
-        present = "" if Path(source.table.port).exists() else " (not there now)"
         yield (
-            f"source {source.name}: {source.table.driver} on {source.table.port}{present}, "
-            f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}, "
+            f"source {source.name}: {source.table.driver} on {_port(source)}, "
             f"silent after {source.table.silent_s:g} s"
         )
     yield f"alarms {config.alarms.limits}: {', '.join(sorted(config.set_points))}"
@@ -35,3 +33,13 @@ def _lines(config: Config) -> Iterator[str]:
     for uplink in config.uplinks:
         secure = "TLS" if uplink.tls else "no TLS"
         yield f"uplink {uplink.name}: {uplink.host}:{uplink.port}, {secure}"
+
+
+def _port(source: SourceConfig) -> str:
+    line, name = source.line, source.table.port
+    if line.wire == "none":
+        return "no port"
+    settings = f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}"
+    if ports.is_network(name):
+        return f"{name}, {settings}" if name.startswith("rfc2217:") else name
+    return f"{name}{'' if Path(name).exists() else ' (not there now)'}, {settings}"
