@@ -2,7 +2,8 @@
 
 What has been handed to TCP cannot be overtaken.  So what is unacknowledged is kept to what the link
 delivers in about a second, learnt from the time until PUBACK: more while that stays near the best
-of late, half when it does not.
+of late, half when it does not.  It doubles with each answer until the first halving, and grows by
+an eighth after it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import math
 
 FEWEST = 10
 MOST = 10_000
-FIRST = 100
+FIRST = 40
 SLACK_S = 0.5
-FACTOR = 1.5
-"""With SLACK_S and halving it bounds what a standing queue can add to the best time: 2 s."""
+FACTOR = 1.25
+"""With SLACK_S, halving and growth by an eighth it keeps a standing queue, which hides the link's
+own time, below about 2 s."""
 MEMORY_S = 30.0
 
 
@@ -36,7 +38,8 @@ class Pace:
         if delay_s <= FACTOR * self._best_s + SLACK_S:
             # A limit that nobody has come near says nothing of the link.
             if 2 * unacknowledged >= self.limit:
-                self.limit = min(MOST, self.limit + records)
+                step = records if self._halved_at < 0 else math.ceil(records / 8)
+                self.limit = min(MOST, self.limit + step)
         elif sent_at > self._halved_at:
             self.limit = max(FEWEST, self.limit // 2)
             self._halved_at = now

@@ -341,7 +341,7 @@ class _File:
         if not large or _suspect(self._path).exists():
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+                raise sqlite3.DatabaseError(" ".join(verdict.split()))
         self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o640)
         return db
 

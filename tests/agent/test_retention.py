@@ -1,0 +1,209 @@
+"""Retention: what is too old or too much goes, an event says so, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent import retention
+from agent.clock import UnitClock
+from agent.config import StoreConfig
+from agent.messages import Class, Clock
+from agent.retention import (
+    DAY_MS,
+    delete_large,
+    delete_old,
+    give_back,
+    keep_within,
+    limit_bytes,
+)
+from agent.rows import Row
+from agent.store import Store
+from tests.agent.rig import Unit
+from tests.waiting import until
+
+NOW_MS = 1_795_519_200_000
+UP_MS = 3_600_000
+DELETED = list[tuple[str, int, int, str]]
+
+
+class SetClock(UnitClock):
+    """A clock whose readings the test says."""
+
+    def __init__(self, source: Clock = Clock.NTP, now_ms: int = NOW_MS) -> None:
+        super().__init__()
+        self.boot = "this-boot"
+        self.says = source
+        self.at = now_ms
+
+    @property
+    def source(self) -> Clock:
+        return self.says
+
+    def now_ms(self) -> int:
+        return self.at
+
+
+@pytest.fixture(autouse=True)
+def _uptime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "boottime_ms", lambda: UP_MS)
+
+
+async def epoch_of(
+    store: Store, number: int, rows: list[tuple[int, str, int]], boot: str = "last-boot"
+) -> None:
+    """An epoch whose records have these (t, clock, mono)."""
+    epoch = store.begin_epoch(f"{number}-aa", boot)
+    for seq, (t, clock, mono) in enumerate(rows, 1):
+        row = Row(
+            epoch=epoch.id, seq=seq, klass="readings", prev=seq - 1, t=t, clock=clock, mono=mono,
+            body=b'{"source":"gas1"}' * 4,
+        )  # fmt: skip
+        store.append(row, urgent=False, done=lambda done: setattr(epoch, "last", done.seq))
+    await store.flush()
+
+
+def held(store: Store) -> dict[str, tuple[int, int]]:
+    return {epoch.name: (epoch.first, epoch.last) for epoch in store.epochs.values()}
+
+
+def told(deleted: DELETED) -> retention.OnDeleted:
+    return lambda *what: deleted.append(what)
+
+
+async def test_what_is_older_goes_and_an_epoch_with_its_last_record(tmp_path: Path) -> None:
+    old, young = (NOW_MS - 9 * DAY_MS, "ntp", 0), (NOW_MS - 7 * DAY_MS, "ntp", 0)
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [old] * 3)
+        await epoch_of(store, 2, [old, old, young, young])
+        await epoch_of(store, 3, [young])
+        await delete_old(store, SetClock(), 8 * DAY_MS, told(deleted))
+        assert held(store) == {"2-aa": (3, 4), "3-aa": (1, 1)}
+        assert sorted(deleted) == [("1-aa", 1, 3, "age"), ("2-aa", 1, 2, "age")]
+        assert await store.read(1, [(1, 9)], [Class.READINGS], 9) == []
+    async with Store.open(tmp_path) as store:
+        assert held(store) == {"2-aa": (3, 4), "3-aa": (1, 1)}
+
+
+async def test_a_record_of_an_unset_clock_is_not_taken_for_old(tmp_path: Path) -> None:
+    """It says 1970 and was made minutes ago."""
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(60_000, "free", 0)] * 3)
+        await epoch_of(store, 2, [(61_000, "rtc", UP_MS - 1000)] * 3, boot="this-boot")
+        await delete_old(store, SetClock(), 8 * DAY_MS, told(deleted))
+        assert deleted == []
+        assert held(store) == {"1-aa": (1, 3), "2-aa": (1, 3)}
+
+
+async def test_of_this_boot_the_kernel_knows_the_age(tmp_path: Path) -> None:
+    """Its `t` says next year: a wrong clock has been set right since."""
+    deleted: DELETED = []
+    wrong = NOW_MS + 365 * DAY_MS
+    async with Store.open(tmp_path) as store:
+        rows = [(wrong, "ntp", 0), (wrong, "ntp", 1), (wrong, "ntp", UP_MS - 10)]
+        await epoch_of(store, 1, rows, boot="this-boot")
+        await delete_old(store, SetClock(Clock.FREE), UP_MS // 2, told(deleted))
+        assert deleted == [("1-aa", 1, 2, "age")]
+
+
+async def test_what_lies_before_an_old_record_is_old(tmp_path: Path) -> None:
+    deleted: DELETED = []
+    old = (NOW_MS - 9 * DAY_MS, "gnss", 0)
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(0, "free", 0)] * 2)
+        await epoch_of(store, 2, [(0, "free", 0), old, (0, "free", 0)])
+        await delete_old(store, SetClock(), 8 * DAY_MS, told(deleted))
+        assert held(store) == {"2-aa": (3, 3)}
+        assert ("1-aa", 1, 2, "age") in deleted
+
+
+async def test_a_clock_that_nothing_has_set_judges_no_other_boot(tmp_path: Path) -> None:
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(NOW_MS - 9 * DAY_MS, "ntp", 0)])
+        await delete_old(store, SetClock(Clock.RTC), 8 * DAY_MS, told(deleted))
+        assert deleted == []
+
+
+async def test_too_much_goes_oldest_first_in_one_report_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PIECE", 100)
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(NOW_MS, "ntp", 0)] * 1500)
+        await epoch_of(store, 2, [(NOW_MS, "ntp", 0)] * 1500)
+        limit = (await store.usage()).used_bytes // 3
+        await delete_large(store, limit, told(deleted))
+        assert (await store.usage()).used_bytes <= limit
+        assert deleted[0] == ("1-aa", 1, 1500, "size")
+        (name, first, last, why) = deleted[1]
+        assert (name, first, why) == ("2-aa", 1, "size")
+        assert 0 < last < 1500
+        assert held(store) == {"2-aa": (last + 1, 1500)}
+
+
+async def test_all_may_go_and_the_present_epoch_goes_on(tmp_path: Path) -> None:
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        unit = Unit(store)
+        unit.read(10)
+        await store.flush()
+        await delete_large(store, 0, told(deleted))
+        assert deleted == [(unit.outbox.epoch.name, 1, 10, "size")]
+        unit.read(1)
+        await store.flush()
+        assert held(store) == {unit.outbox.epoch.name: (11, 11)}
+
+
+@pytest.mark.parametrize(
+    ("most", "file", "total", "free", "expected"),
+    [
+        (4_000, 100, 64_000_000, 64_100_000, 4_000),
+        (4_000_000_000, 1_000_000, 1_000_000_000, 100_000_000, 37_000_000),
+        (4_000_000_000, 1_000_000, 100_000_000_000, 6_000_000_000, 1_001_000_000),
+        (4_000_000_000, 1_000_000, 1_000_000_000, 0, 0),
+    ],
+    ids=["max_mb", "64 MB stay free", "5 % stay free", "full"],
+)
+def test_the_disk_is_never_filled(
+    most: int, file: int, total: int, free: int, expected: int
+) -> None:
+    assert limit_bytes(most, file, total, free) == expected
+
+
+async def test_free_pages_go_back_where_there_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FREE_PAGES", 10)
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(NOW_MS, "ntp", 0)] * 5000)
+        await store.delete_before(1, 4900)
+        assert (await store.usage()).free > 10
+        await give_back(store)
+        usage = await store.usage()
+        assert usage.free <= max(10, 0.25 * usage.pages)
+
+
+async def test_it_is_done_while_records_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PERIOD_S", 0.01)
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        unit = Unit(store)
+        clock = SetClock()
+        clock.boot = unit.clock.boot
+        config = StoreConfig(retention_days=UP_MS / 2 / DAY_MS)
+        monkeypatch.setattr("agent.outbox.boottime_ms", lambda: 1)
+        unit.read(5)
+        monkeypatch.setattr("agent.outbox.boottime_ms", lambda: UP_MS)
+        unit.read(5)
+        task = asyncio.create_task(keep_within(store, clock, config, told(deleted)))
+        await until(lambda: bool(deleted), "the first five are deleted")
+        assert deleted == [(unit.outbox.epoch.name, 1, 5, "age")]
+        task.cancel()
