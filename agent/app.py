@@ -61,6 +61,7 @@ class App:
         self.hub = Hub(
             self.engine, self.outbox, self.clock,
             on_alarms=self._announce, on_reading=self.overlay.reading,
+            calibrations={source.name: source.table.calibration for source in config.sources},
         )  # fmt: skip
         self.media = MediaHost(
             wire.MediaConfig(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.alarms.engine import POSITION, Engine
+from agent.calibration import Calibration
 from agent.clock import UnitClock
-from agent.messages import Alarm, Class, Event, Reading, fix_body
+from agent.messages import Alarm, Class, Clock, Event, Reading, fix_body
 from agent.outbox import Outbox
 from drivers import Fix, Quality, Sample
 
@@ -32,6 +33,7 @@ class Hub:
         *,
         on_alarms: OnAlarms,
         on_reading: OnReading,
+        calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
         self.engine = engine
         self.latest: dict[tuple[str, str], Reading] = {}
@@ -39,11 +41,16 @@ class Hub:
         self._clock = clock
         self._on_alarms = on_alarms
         self._on_reading = on_reading
+        self._calibrations = calibrations or {}
         self._mismatched: set[tuple[str, str, str]] = set()
 
     def emit(self, source: str, sample: Sample | Fix) -> None:
         """What a driver of `source` has measured."""
         now = time.monotonic()
+        calibration = self._calibrations.get(source)
+        # A clock that nothing has set says nothing of days.
+        if calibration is not None and self._clock.source is not Clock.FREE:
+            sample = calibration.judged(sample, self._clock.now_ms())
         reading = _reading(source, sample)
         self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
         self._check_unit(reading)

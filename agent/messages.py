@@ -181,6 +181,13 @@ class SourceStatus(_Wire, frozen=True, kw_only=True):
     detail: str = ""
     place: str = ""
     serial: str = ""
+    evidence: str = ""
+    """How sure its driver is: `seen on hardware`, `from datasheet`, `from memory`."""
+    calibrated: str = ""
+    """Day of the last calibration, ISO 8601; empty: not known."""
+    calibrated_by: str = ""
+    calibration_due: str = ""
+    """The first day on which its values are `cal_due`."""
 
 
 class EpochStatus(msgspec.Struct, frozen=True, kw_only=True):

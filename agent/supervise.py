@@ -1,4 +1,8 @@
-"""The only place that restarts a source."""
+"""The only place that restarts a source.
+
+A lost device is opened again; a driver that fails at what its instrument sent is started anew, so
+that one bad wire never silences the others.  What fails in the core goes through and ends it.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,18 @@ import msgspec
 
 from agent.broker import Backoff
 from agent.config import SourceConfig
+from agent.evidence import how_sure
 from agent.messages import SourceStatus
 from drivers import Driver, Emit, Fix, Sample
-from drivers.port import open_port
+from drivers.ports import open_port
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
-CEILING_RETRY_S = 2.0
+CEILING_RETRY_S = 1.5
 """A re-plugged adapter must be back within 2 s of reappearing."""
+DRIVER_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What wrong bytes bring about in a driver that has a mistake."""
 
 
 class Source:
@@ -38,13 +45,16 @@ class Source:
         """`starting`, `up` (it has said something since it was opened), `down`."""
         self.detail = ""
         self._emit = emit
+        self._in_core = False
         self._on_change = on_change
 
     def status(self) -> SourceStatus:
-        table = self.config.table
+        table, due = self.config.table, self.config.table.calibration.due
         return SourceStatus(
             name=table.name, driver=table.driver, state=self.state, detail=self.detail,
-            place=table.place, serial=table.serial,
+            place=table.place, serial=table.serial, evidence=how_sure(self.config),
+            calibrated=str(table.calibrated or ""), calibrated_by=table.calibrated_by,
+            calibration_due=str(due or ""),
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -62,15 +72,22 @@ class Source:
                     self._set("down", "the driver ended")
             except OSError as error:
                 self._set("down", str(error))
+            except DRIVER_FAULTS as error:
+                if self._in_core:
+                    raise
+                self._set("down", f"the driver failed: {type(error).__name__}: {error}")
+                log.debug("source %s", self.config.name, exc_info=error)
             if time.monotonic() - opened > CEILING_RETRY_S:
                 backoff.reset()
             await asyncio.sleep(backoff.next_s())
 
     def _emitter(self) -> Emit:
         def emit(sample: Sample | Fix) -> None:
+            self._in_core = True
             if self.state != "up":
                 self._set("up", "")
             self._emit(self.config.name, sample)
+            self._in_core = False
 
         return emit
 

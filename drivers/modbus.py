@@ -107,6 +107,15 @@ class Config(DriverConfig, frozen=True, kw_only=True):
                 if str(address) not in self.gases:
                     yield "gases", f"missing for address {address}; {self.map} does not name it"
 
+    def measures(self) -> tuple[str, ...]:
+        """What `gases` says, and what the map names without asking.  Raises MapError."""
+        named = [quantity.name for quantity in self.load_map().quantity]
+        return (*self.gases.values(), *(name for name in named if isinstance(name, str)))
+
+    def how_sure(self) -> str:
+        """What the map says of itself.  Raises MapError."""
+        return self.load_map().evidence
+
     def load_map(self) -> Map:
         """The map that `map` names.  Raises MapError."""
         folder = default_dir() if self.map_dir is None else Path(self.map_dir)
