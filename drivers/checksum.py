@@ -76,3 +76,24 @@ def casic32(data: bytes) -> bytes:
     for start in range(4, len(data), 4):
         total += int.from_bytes(data[start : start + 4], "little")
     return (total & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def _crc16_ccitt_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte << 8
+        for _ in range(8):
+            crc = ((crc << 1) ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC16_CCITT = _crc16_ccitt_table()
+
+
+def crc16_ccitt(data: bytes) -> int:
+    """CRC-16/CCITT-FALSE: polynomial 0x1021, initial 0xFFFF, not reflected (NevadaNano MPS)."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = ((crc << 8) & 0xFFFF) ^ _CRC16_CCITT[(crc >> 8) ^ byte]
+    return crc

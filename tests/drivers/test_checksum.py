@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from drivers.checksum import casic32, crc16_modbus, crc24q, fletcher8, negated_sum8, xor8
+from drivers.checksum import (
+    casic32,
+    crc16_ccitt,
+    crc16_modbus,
+    crc24q,
+    fletcher8,
+    negated_sum8,
+    xor8,
+)
 
 
 def test_xor8_nmea() -> None:
@@ -39,3 +47,8 @@ def test_casic32_rate_command() -> None:
     assert casic32(bytes.fromhex("080001FF FFFFFFFF 02000000".replace(" ", ""))) == (
         (0xFF010008 + 0xFFFFFFFF + 2) & 0xFFFFFFFF
     ).to_bytes(4, "little")
+
+
+def test_crc16_ccitt_check_value_and_a_question_of_the_mps() -> None:
+    assert crc16_ccitt(b"123456789") == 0x29B1
+    assert crc16_ccitt(bytes.fromhex("010000000000 0000".replace(" ", ""))) == 0x76ED  # sent ED 76
