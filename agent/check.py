@@ -1,15 +1,18 @@
-"""`outpost check`: what is wrong with a file, whichever kind it is."""
+"""`outpost check`: what is wrong with a file, whichever kind it is; how sure its sources are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from agent import config, limits
+from agent import config, evidence, limits
 from agent.toml import ConfigError, Document
+from drivers import modbus_map
 
 
 def mistakes(path: Path) -> tuple[str, ...]:
-    """Every mistake of a configuration, a scenario or a file of set points; empty: good."""
+    """Every mistake of a configuration, a scenario, a file of set points or a Modbus map; empty:
+    good."""
     try:
         document = Document.read(path)
         document.raise_mistakes()
@@ -20,8 +23,33 @@ def mistakes(path: Path) -> tuple[str, ...]:
             return tuple(scenario.check(path))
         if "limit" in document.data:
             limits.load(path)
+        elif "quantity" in document.data:
+            modbus_map.parse(document.data, str(path))
         else:
             config.load(path)
     except ConfigError as error:
         return error.mistakes
+    except modbus_map.MapError as error:
+        return tuple(str(error).splitlines())
     return ()
+
+
+def remarks(path: Path) -> Iterator[str]:
+    """A line for each source of a configuration without mistakes: how sure its driver is, and what
+    is known of its calibration."""
+    document = Document.read(path)
+    if "unit" not in document.data or document.data.keys() & {"site", "inject"}:
+        return
+    for source in config.load(path).sources:
+        table = source.table
+        line = f"source {table.name}: {table.driver}, {evidence.how_sure(source)}"
+        if table.accept_unverified:
+            line += ", accepted unverified"
+        if gases := evidence.gases(source):
+            line += f"; {', '.join(gases)}"
+            if table.calibrated is None:
+                line += ", no calibration is known"
+        if table.calibrated is not None:
+            by = f" by {table.calibrated_by}" if table.calibrated_by else ""
+            line += f"; calibrated {table.calibrated}{by}, due {table.calibration.due}"
+        yield line
