@@ -91,13 +91,14 @@ def _sentences(group: BaseExceptionGroup[OSError]) -> list[str]:
 def _check(args: argparse.Namespace) -> int:
     if args.wire:
         return _check_wire(args.files)
-    from agent.check import mistakes
+    from agent.check import mistakes, remarks
 
     found = [mistake for path in args.files for mistake in mistakes(path)]
     if found:
         return _complain(found)
     for path in args.files:
         sys.stdout.write(f"{path}: good\n")
+        sys.stdout.writelines(f"  {line}\n" for line in remarks(path))
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from drivers import recording
 
 if TYPE_CHECKING:
-    from drivers.port import SerialPort
+    from drivers import Port
 
 FAILED = 1
 USAGE_ERROR = 2
@@ -28,7 +28,7 @@ CHOICES: dict[str, tuple[int | str, ...] | None] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT", help="a serial device, as /dev/serial/by-id/...")
+    parser.add_argument("port", metavar="PORT", help="/dev/serial/by-id/..., tcp://HOST:PORT")
     for key, default in SETTINGS:
         parser.add_argument(
             f"--{key}", type=type(default), default=default, choices=CHOICES[key],
@@ -65,13 +65,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> int:
-    from drivers.port import PortError, open_port
+    from drivers.ports import open_port
 
     settings = {key: getattr(args, key) for key, _ in SETTINGS}
     async with contextlib.AsyncExitStack() as stack:
         try:
             port = await stack.enter_async_context(open_port(args.port, **settings))
-        except PortError as error:
+        except OSError as error:
             return _complain(str(error), USAGE_ERROR)
         try:
             # A recording cannot be made again: an old one is never overwritten.
@@ -110,7 +110,7 @@ def _user() -> str:
         return "somebody"
 
 
-async def _record(port: SerialPort, file: TextIO, seconds: float | None) -> int:
+async def _record(port: Port, file: TextIO, seconds: float | None) -> int:
     """Until the time is over or a signal comes; how many bytes.  OSError: the device is lost."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -40,7 +40,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535, description="1 to 65535")]
 KeepAlive = Annotated[int, msgspec.Meta(ge=2, le=600, description="2 to 600 seconds")]
-Day = Annotated[dt.date, msgspec.Meta(description="a day, as 2026-05-31 without quotes")]
+Day = Annotated[dt.date, msgspec.Meta(description="a day, as 2026-05-31")]
 Days = Annotated[float, msgspec.Meta(gt=0, le=3660, description="a number of days, up to 3660")]
 Bauds = Annotated[int, msgspec.Meta(ge=50, le=4_000_000, description="50 to 4000000 bits/s")]
 

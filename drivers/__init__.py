@@ -119,13 +119,12 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def measures(self) -> tuple[str, ...]:
         """Quantities that a source of this configuration may give, as far as is known before it
-        speaks.  By default what its keys `gas` and `gases` say; a driver of a gas instrument that
-        has neither key overrides it."""
-        gases = getattr(self, "gases", ())
-        named = (
-            getattr(self, "gas", None),
-            *(gases.values() if isinstance(gases, dict) else gases),
-        )
+        speaks.  By default what its keys `gas`, `gases` and `quantities` say; a driver of a gas
+        instrument that has none of these overrides it."""
+        named: list[Any] = [getattr(self, "gas", None)]
+        for key in ("gases", "quantities"):
+            given = getattr(self, key, ())
+            named += given.values() if isinstance(given, dict) else given
         return tuple(name for name in named if isinstance(name, str))
 
     def how_sure(self) -> str:
