@@ -18,9 +18,12 @@ WRONG_USE = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--broker", required=True, metavar="URL", help="mqtt://[user[:password]@]host[:port]"
-    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--broker", metavar="URL", help="mqtt[s]://[user[:password]@]host[:port]")
+    where.add_argument(
+        "--broker-file", type=Path, metavar="FILE",
+        help="a file with that address: a password in it is then seen by nobody else",
+    )  # fmt: skip
     parser.add_argument("--org", required=True, help="whose units, as in their [unit] org")
     parser.add_argument(
         "--exercise", action="store_true", help="show a drill's units, and no real one"

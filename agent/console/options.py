@@ -65,7 +65,7 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
     from agent.console.access import is_loopback, read_token
 
     try:
-        broker = Broker.from_url(args.broker)
+        broker = Broker.from_url(_read_broker(args))
     except ValueError as error:
         raise OptionError(str(error)) from error
     if not topics.is_slug(args.org):
@@ -94,6 +94,15 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
         ready_file=args.ready_file,
         static_dir=static_dir,
     )
+
+
+def _read_broker(args: argparse.Namespace) -> str:
+    if args.broker_file is None:
+        return str(args.broker)
+    try:
+        return str(args.broker_file.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise OptionError(f"{args.broker_file}: cannot be read: {error.strerror}") from error
 
 
 def _read_map(place: str | None, datum: str | None) -> tuple[MapSource, Path | None]:

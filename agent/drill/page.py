@@ -34,8 +34,9 @@ class Page:
         self._child: Child | None = None
         self._stopping = False
         secret = _write_secret(folder, "instructor", self.instructor_token)
+        address = _write_secret(folder, "broker-address", broker_url)
         self._command = [
-            "agent", "console", "--broker", broker_url, "--org", org, "--exercise",
+            "agent", "console", "--broker-file", str(address), "--org", org, "--exercise",
             "--host", host, "--port", str(port), "--lang", lang,
             "--ready-file", str(self._ready_file),
             "--instructor-token-file", str(secret),

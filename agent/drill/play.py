@@ -169,13 +169,14 @@ class Drill:
                 await self._direct(group, director, recorder, tasks)
                 await self._finish(director, recorder)
                 summary = make_summary(self, director, recorder)
-                with contextlib.suppress(MqttError, TimeoutError):
-                    async with asyncio.timeout(HASTE_CLEAR_S if self._stop.is_set() else STOP_S):
-                        await clear_retained(broker, self.scenario.org)
             finally:
                 await self._end_processes(0.0)
                 for task in tasks:
                     task.cancel()
+                # Also where the drill failed: what it retained would outlive it.
+                with contextlib.suppress(MqttError, TimeoutError):
+                    async with asyncio.timeout(HASTE_CLEAR_S if self._stop.is_set() else STOP_S):
+                        await clear_retained(broker, self.scenario.org)
         assert summary is not None
         return self._hand_over(summary)
 
