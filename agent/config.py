@@ -275,7 +275,11 @@ def driver_names() -> list[str]:
 
 def load(path: Path) -> Config:
     """Read and check a configuration.  ConfigError holds every mistake, in the file's order."""
-    document = Document.read(path)
+    return parse(Document.read(path))
+
+
+def parse(document: Document) -> Config:
+    """The same for what has been read."""
     document.raise_mistakes()
     file = build(document, _File, document.data, ())
     sources = [

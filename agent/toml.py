@@ -72,8 +72,9 @@ class Document:
     def line(self, where: Where) -> int:
         """The line of a key, else of the nearest table around it, else 1."""
         while where:
-            if where in self._lines:
-                return self._lines[where]
+            for place in (where, (*where, 0)):
+                if place in self._lines:
+                    return self._lines[place]
             where = where[:-1]
         return 1
 
@@ -188,6 +189,8 @@ def _not_a_table(value: Any, name: str) -> str:
 def value_of(document: Document, kind: Any, value: Any, where: Where) -> Any:
     """`value` as `kind`, or a reported mistake."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in args if arg is not type(None)]
         if len(inner) == 1:
@@ -248,7 +251,8 @@ def describe(kind: Any) -> str:
     if origin is typing.Annotated:
         return _annotated(args[0], args[1:])
     if origin in (list, tuple):
-        return f"a list of {describe(args[0])}" if args else "a list"
+        what = "tables" if _table(args[0]) else describe(args[0])
+        return f"a list of {what}"
     return str(getattr(kind, "__name__", kind))
 
 
@@ -280,6 +284,8 @@ def _shown(value: Any) -> str:
             text = str(value).lower()
         case dt.date() | dt.time():
             text = value.isoformat()
+        case dict():
+            text = "a table"
         case _:
             text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
