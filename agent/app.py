@@ -32,7 +32,9 @@ from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
 from agent.verbs import verb_table
+from drivers.bus import Buses
 from drivers.panel import Panel
+from drivers.ports import open_port
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +77,14 @@ class App:
             self.outbox, self.engine, self.clock, self.media, self.hub.alarms
         )
         self.signalling = Signalling(unit, self.clock, self.media, group, self.hub.event)
+        buses = Buses()
         self.sources = [
-            Source(source, self.hub.emit, self._source_changed) for source in config.sources
-        ]
+            Source(
+                source, self.hub.emit, self._source_changed,
+                buses.open_port if source.line.bus else open_port,
+            )
+            for source in config.sources
+        ]  # fmt: skip
         self.uplinks = [
             Uplink(
                 uplink, unit, self.outbox, make_status=self.status, make_active=self.active,

@@ -137,6 +137,8 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
 
 LINE_KEYS = ("baudrate", "bytesize", "parity", "stopbits")
 """The keys of a source that say how its line is set."""
+BUS_KEYS = (*LINE_KEYS, "driver", "transport")
+"""The keys in which all sources on one port agree."""
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,7 +289,7 @@ def parse(document: Document) -> Config:
     ]
     for key in ("source", "camera", "uplink"):
         _once(document, key, "name")
-    _once(document, "source", "port")
+    _port_once(document)
     if None not in sources:
         for index, sentence in evidence.unverified([source for source in sources if source]):
             document.mistake(("source", index, "driver"), sentence)
@@ -319,6 +321,35 @@ def _once(document: Document, key: str, word: str) -> None:
             line = document.line((key, seen[value], word))
             document.mistake((key, index, word), f"{value!r} is the {word} in line {line} already")
         seen.setdefault(value, index)
+
+
+def _port_once(document: Document) -> None:
+    """One owner a port, but for a bus: its sources take turns, and must want the line set alike."""
+    seen: dict[str, tuple[int, dict[str, Any]]] = {}
+    for index, table in _tables(document, "source"):
+        port = table.get("port")
+        if not isinstance(port, str):
+            continue
+        place, first = seen.setdefault(port, (index, table))
+        if place == index:
+            continue
+        name = first.get("name")
+        if not (_on_bus(first) and _on_bus(table)):
+            document.mistake(
+                ("source", index, "port"), f"{port!r} is the port of source {name!r} already"
+            )
+            continue
+        for key in [key for key in BUS_KEYS if table.get(key) != first.get(key)]:
+            document.mistake(
+                ("source", index, key),
+                f"expected {first.get(key, 'none')!r} as for source {name!r} on the same port, "
+                f"read {table.get(key, 'none')!r}",
+            )
+
+
+def _on_bus(table: dict[str, Any]) -> bool:
+    name = table.get("driver")
+    return name in driver_names() and importlib.import_module(f"drivers.{name}").INSTRUMENT.bus
 
 
 def _source(

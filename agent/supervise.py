@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
@@ -18,7 +19,7 @@ from agent.broker import Backoff
 from agent.config import SourceConfig
 from agent.evidence import how_sure
 from agent.messages import SourceStatus
-from drivers import Driver, Emit, Fix, Sample
+from drivers import Driver, Emit, Fix, Port, Sample
 from drivers.ports import open_port
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Source:
         config: SourceConfig,
         emit: Callable[[str, Sample | Fix], None],
         on_change: Callable[[Source], None],
+        open_line: Callable[..., AbstractAsyncContextManager[Port]] = open_port,
     ) -> None:
         self.config = config
         self.driver: Driver = config.module.Driver(config.options)
@@ -47,6 +49,7 @@ class Source:
         self._emit = emit
         self._in_core = False
         self._on_change = on_change
+        self._open_line = open_line
 
     def status(self) -> SourceStatus:
         table, due = self.config.table, self.config.table.calibration.due
@@ -64,7 +67,7 @@ class Source:
         while True:
             opened = time.monotonic()
             try:
-                async with open_port(
+                async with self._open_line(
                     table.port, baudrate=line.baudrate, bytesize=line.bytesize,
                     parity=line.parity, stopbits=line.stopbits,
                 ) as port:  # fmt: skip

@@ -166,6 +166,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     stopbits: int = 1
     poll: bool = False
     """True where the instrument speaks only when asked."""
+    bus: bool = False
+    """True where several sources may name one port (RS-485): the driver takes turns
+    (drivers/bus.py)."""
     wire: Literal["serial", "none"] = "serial"
     """`none`: there is no line (files, a program, requests to a host); then the configuration
     gives no `port`, and `run` gets a `drivers.noport.NoPort`."""

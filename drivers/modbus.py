@@ -1,8 +1,8 @@
-"""Modbus RTU master for instruments that a map describes (config/instruments/*.toml).
+"""Modbus master, RTU or TCP, for instruments that a map describes (config/instruments/*.toml).
 
-Modbus over serial line 1.02 and Modbus Application Protocol 1.1b3; only functions 03 and 04, the
-ones that read, are ever sent.  An answer is found by its address, length and CRC and not by pauses:
-a USB adapter's latency makes the standard's 3.5 characters meaningless.  Our own instead of a
+Modbus Application Protocol 1.1b3 in the frames of `modbus_wire`; only functions 03 and 04, the ones
+that read, are ever sent.  An answer is found by its address, length and CRC and not by pauses: a
+USB adapter's latency makes the standard's 3.5 characters meaningless.  Our own instead of a
 library's, because the units of a line must be asked independently: one that is dead is asked ever
 more rarely and takes no time from the others.
 """
@@ -14,27 +14,28 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 import drivers
 from drivers import DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
-from drivers.checksum import crc16_modbus
+from drivers.bus import turn
 from drivers.modbus_map import Code, Map, MapError, Quantity, Read, Scaled, default_dir, load
+from drivers.modbus_wire import Answer, Mbap, Rtu, Wire
 
 log = logging.getLogger(__name__)
 
 INSTRUMENT = Instrument(
-    title="Modbus RTU instruments by map: six-in-one gas head, weather station, gas transmitter",
+    title="Modbus instruments by map: six-in-one gas head, weather station, gas transmitter",
     evidence="from datasheet",
     baudrate=9600,
     poll=True,
+    bus=True,
 )
 
-EXCEPTION = 0x80
 EXCEPTIONS = {
     1: "illegal function",
     2: "illegal data address",
@@ -66,6 +67,9 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     map: str = "six_in_one"
     """A file of config/instruments without `.toml`, or a path."""
     addresses: tuple[int, ...] = (1,)
+    transport: Literal["rtu", "tcp"] = "rtu"
+    """`tcp`: Modbus TCP, whose port is `tcp://HOST:502`; `rtu`: a serial line, also one behind a
+    raw serial server."""
     gases: dict[str, str] = msgspec.field(default_factory=dict)
     """What an address measures, where the instrument does not say it: `{ 4 = "cl2" }`."""
     override: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -84,7 +88,9 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         if not self.addresses:
             yield "addresses", "expected at least one"
         for address in self.addresses:
-            if not 1 <= address <= 247:
+            # Over TCP an instrument that is no gateway is often 255, or 0.
+            tcp = self.transport == "tcp" and address in (0, 255)
+            if not (1 <= address <= 247 or tcp):
                 yield "addresses", f"expected 1 to 247, read {address}"
         if len(set(self.addresses)) != len(self.addresses):
             yield "addresses", f"each only once, read {list(self.addresses)}"
@@ -122,28 +128,6 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         return load(self.map, folder, self.override)
 
 
-def question(address: int, read: Read) -> bytes:
-    """The eight bytes that ask `address` for registers."""
-    body = bytes((address, read.function)) + read.start.to_bytes(2) + read.count.to_bytes(2)
-    return body + crc16_modbus(body).to_bytes(2, "little")
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A whole frame with a right CRC."""
-
-    frame: bytes
-    exception: int
-    """0 where it carries registers."""
-
-    def registers(self, read: Read) -> dict[tuple[int, int], int]:
-        """(function, register) -> 16 bits."""
-        data = self.frame[3:-2]
-        return {
-            (read.function, read.start + i): data[2 * i] << 8 | data[2 * i + 1]
-            for i in range(read.count)
-        }
-
-
 class Decoder:
     """The answers of a line: `ask` says what is awaited, `feed` takes bytes and gives samples.
 
@@ -159,8 +143,7 @@ class Decoder:
         """The answer to the last question, as soon as it is whole."""
         self._config = config
         self._asked = (0, self.map.read[0])
-        self._echo = b""
-        self._waiting = bytearray()
+        self._wire: Wire = Mbap(self.counters) if config.transport == "tcp" else Rtu(self.counters)
         self._at: float | None = None
         self._registers: dict[tuple[int, int], int] = {}
         self._raw: list[str] = []
@@ -168,16 +151,13 @@ class Decoder:
 
     def ask(self, address: int, read: Read) -> bytes:
         """The question to write; whatever came before it is forgotten."""
-        self.counters.bytes_dropped += len(self._waiting)
-        self._waiting.clear()
         self._asked = (address, read)
-        self._echo = question(address, read)
         self.answer = None
         if read is self.map.read[0]:
             self._at = None
             self._registers = {}
             self._raw = []
-        return self._echo
+        return self._wire.ask(address, read)
 
     def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
         """Samples of the unit that `data` completes; `at`: monotonic seconds."""
@@ -187,18 +167,9 @@ class Decoder:
             return []
         if self._at is None:
             self._at = at
-        self._waiting += data
-        # A two-wire adapter hears its own question.
-        if self._echo and self._waiting.startswith(self._echo):
-            del self._waiting[: len(self._echo)]
-            self._echo = b""
-        elif self._echo.startswith(self._waiting):
-            return []
-        self.answer = self._find()
+        self.answer = self._wire.feed(data)
         if self.answer is None:
             return []
-        self.counters.bytes_dropped += len(self._waiting)
-        self._waiting.clear()
         address, read = self._asked
         if self.answer.exception:
             self.counters.exceptions += 1
@@ -207,33 +178,6 @@ class Decoder:
         self._registers |= self.answer.registers(read)
         self._raw.append(self.answer.frame.hex())
         return self._samples(address) if read is self.map.read[-1] else []
-
-    def _find(self) -> Answer | None:
-        """The first whole answer; what cannot begin one is dropped, a byte at a time."""
-        address, read = self._asked
-        hopeful: int | None = None
-        start = 0
-        while (start := self._waiting.find(address, start)) >= 0:
-            length = _length(self._waiting[start : start + 3], read)
-            frame = bytes(self._waiting[start : start + length])
-            if length and len(frame) < length:
-                hopeful = start if hopeful is None else hopeful
-            elif length and crc16_modbus(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
-                self._drop(start)
-                del self._waiting[:length]
-                return Answer(frame, frame[2] if frame[1] & EXCEPTION else 0)
-            elif length and hopeful is None:
-                # Dropped, so that it is counted once.
-                self.counters.bad_checksums += 1
-                self._drop(start + 1)
-                start = -1
-            start += 1
-        self._drop(len(self._waiting) if hopeful is None else hopeful)
-        return None
-
-    def _drop(self, count: int) -> None:
-        self.counters.bytes_dropped += count
-        del self._waiting[:count]
 
     def _samples(self, address: int) -> list[Sample | Fix]:
         found: list[Sample | Fix] = []
@@ -320,17 +264,6 @@ def listener(config: Config, counters: Counters) -> Any:
     return Listener(config, counters)
 
 
-def _length(head: Sequence[int], read: Read) -> int:
-    """Bytes of the answer that begins with `head`; 0 where none can begin so."""
-    if len(head) > 1 and head[1] == read.function | EXCEPTION:
-        return 5
-    if len(head) > 1 and head[1] != read.function:
-        return 0
-    if len(head) > 2 and head[2] != 2 * read.count:
-        return 0
-    return 5 + 2 * read.count
-
-
 class Unit:
     """What the master remembers of one address."""
 
@@ -360,13 +293,14 @@ class Driver:
         while True:
             unit = min(self._units, key=lambda unit: unit.due)
             await asyncio.sleep(unit.due - self._now())
-            started = self._now()
-            problem = await self._poll(port, unit, emit)
-            if problem:
-                self._failed(unit, problem, emit)
-            else:
-                unit.due = started + self.config.period_s
-            await asyncio.sleep(self._gap_s)
+            async with turn(port):
+                started = self._now()
+                problem = await self._poll(port, unit, emit)
+                if problem:
+                    self._failed(unit, problem, emit)
+                else:
+                    unit.due = started + self.config.period_s
+                await asyncio.sleep(self._gap_s)
 
     async def _poll(self, port: Port, unit: Unit, emit: Emit) -> str:
         """Ask for all of a unit's registers; why that failed, or nothing."""

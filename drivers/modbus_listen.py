@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from drivers import Fix, Sample
 from drivers.checksum import crc16_modbus
-from drivers.modbus import EXCEPTION, Config, Counters, Decoder
+from drivers.modbus import Config, Counters, Decoder
 from drivers.modbus_map import Read
+from drivers.modbus_wire import EXCEPTION
 
 _FRAME_MAX = 256
 """Bytes of a frame on a serial line (Modbus over serial line 1.02, 2.3)."""

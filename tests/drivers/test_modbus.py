@@ -19,8 +19,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers import Fix, Quality, Sample
 from drivers.checksum import crc16_modbus
-from drivers.modbus import Config, Decoder, Driver, question
+from drivers.modbus import Config, Decoder, Driver
 from drivers.modbus_map import Read, default_dir
+from drivers.modbus_wire import question
 
 from .ptys import pty, pty_pair, run_until
 
