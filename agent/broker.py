@@ -34,6 +34,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         except ssl.SSLError as error:
             raise ValueError(f"{self.ca_file} holds no PEM certificate") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _TlsSocket
         if self.cert_file:
             try:
                 context.load_cert_chain(self.cert_file, self.key_file or None, _no_password)
@@ -43,6 +44,17 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                     f"certificate and its key without a password ({error.reason or error})"
                 ) from error
         return context
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """paho leaves a socket open whose handshake has failed."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def _must_be_readable(path: str) -> None:

@@ -41,7 +41,7 @@ STEADY_S = 5.0
 """A connection that lived so long was a good one: after it the first retry comes soon."""
 _UNSUPPORTED_PROTOCOL = 0x84
 _MISC_PERIOD_S = 1.0
-_NOT_MQTT = (ValueError, LookupError, TypeError, struct.error, MQTTException)
+_NOT_MQTT = (ValueError, LookupError, struct.error, MQTTException)
 """What paho raises over bytes that are no MQTT packet."""
 
 
@@ -141,6 +141,8 @@ class Connection:
         self, filters: Sequence[str], qos: int = 1, timeout_s: float = 10.0
     ) -> None:
         """Returns when the broker has granted all.  MqttError names the first that it refused."""
+        if self.lost.done():
+            raise MqttError(f"{self.broker}: {self.lost.result()}")
         options = SubscribeOptions(qos=qos) if self.protocol == 5 else None
         wanted: Any = [(name, options if options is not None else qos) for name in filters]
         code, mid = self._client.subscribe(wanted)
@@ -280,12 +282,15 @@ class Connection:
         self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any
     ) -> None:
         self._detach()
+        name = code.getName()
         if flags.is_disconnect_packet_from_server:
-            self._end(f"the broker ended the connection: {code}")
-        elif code.getName() == "Keep alive timeout":
-            self._end("connection lost: no answer to a ping")
+            self._end(f"the broker ended the connection: {name}")
+        elif not code.is_failure:
+            self._end("closed by us")
         else:
-            self._end("connection lost")
+            # `Unspecified error` is paho's word for a connection that ends.
+            known = {"Unspecified error": "", "Keep alive timeout": ": no answer to a ping"}
+            self._end(f"connection lost{known.get(name, f': {name}')}")
 
     def _handle_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         properties = message.properties
