@@ -129,6 +129,7 @@ async def stands_all_faults(
     quantity: str,
     values: tuple[float, float],
     *,
+    faults: Sequence[Fault] = SPOILING,
     checked: bool = True,
     slack: int = 1,
 ) -> None:
@@ -140,7 +141,7 @@ async def stands_all_faults(
     async with playing(line, twin, driver) as got:
         await got.reads(quantity, first)
         injected = 0
-        for fault, n in itertools.product(SPOILING, (1, 3)):
+        for fault, n in itertools.product(faults, (1, 3)):
             target = second if first in (s.value for s in got.of(quantity)[-1:]) else first
             before = line.counters.frames
             dropped = driver.counters.bytes_dropped
