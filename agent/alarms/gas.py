@@ -17,6 +17,8 @@ from drivers import Quality
 
 CONFIRM_LOW = 2
 """Samples in a row for the first alarm."""
+SAME = 1e-9
+"""Of a set point: 0.45 and 0.5 less 10 % are the same, whatever binary fractions make of them."""
 
 _TRUSTED = (Quality.GOOD, Quality.CAL_DUE, Quality.SIMULATED)
 _BY_QUALITY = {
@@ -54,12 +56,13 @@ def _measured(channel: Channel, point: SetPoint | None, value: float) -> Channel
     clean = True
     for code, limit, rising in point.rules() if point is not None else ():
         distance = value - limit if rising else limit - value
-        near = point is not None and distance > -point.band(limit)
+        same = SAME * max(1.0, abs(limit))
+        near = point is not None and distance > same - point.band(limit)
         clean = clean and not (rising and near)
         if code in channel.holding:
             if near:
                 holding.add(code)
-        elif distance >= 0:
+        elif distance >= -same:
             count = channel.counts.get(code, 0) + 1
             if count >= (CONFIRM_LOW if code in ("low", "deficient") else 1):
                 holding.add(code)
