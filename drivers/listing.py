@@ -6,6 +6,7 @@ Each line is `PATH:TEXT`, as `grep "" FILE...` prints it; an empty line ends one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from drivers.framing import WAIT, Deframer, Drop, Take, Verdict
 FILE_MAX = 16 * 1024
 """Bytes that are read of one file; /proc/meminfo has 1600."""
 READING_MAX = 64 * 1024
+# The one file with a colon in its path is the Raspberry Pi's get_throttled.
+_LINE = re.compile(r"((?:soc:firmware|[^:])+):(.*)")
 
 
 class Reading(NamedTuple):
@@ -37,6 +40,11 @@ def read(paths: Iterable[Path], root: Path) -> bytes:
             continue
         lines += (f"/{path.relative_to(root)}:{line}" for line in text.splitlines() if line)
     return "".join(f"{line}\n" for line in [*lines, ""]).encode()
+
+
+def more(data: bytes, lines: dict[str, str]) -> bytes:
+    """A reading with lines that are from no file, each under a name without `/`."""
+    return "".join(f"{name}:{text}\n" for name, text in lines.items()).encode() + (data or b"\n")
 
 
 def match(data: bytearray) -> Verdict:
@@ -62,9 +70,8 @@ class Readings:
 def _files(data: bytes) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     for line in data.decode("utf-8", "replace").splitlines():
-        path, colon, text = line.partition(":")
-        if colon:
-            files.setdefault(path, []).append(text)
+        if (found := _LINE.fullmatch(line)) is not None:
+            files.setdefault(found[1], []).append(found[2])
     return files
 
 

@@ -60,7 +60,7 @@ class Supply(NamedTuple):
 
     def number(self, key: str, scale: float) -> float | None:
         value = number(self.values.get(key, ""))
-        return None if value is None else round(value * scale, 6)
+        return None if value is None else round(float(value * scale), 6)
 
     def raw(self, *keys: str) -> str:
         return " ".join(f"{key}={self.values[key]}" for key in keys if key in self.values)
