@@ -30,13 +30,19 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
+    talks: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks[task] = writer
         try:
             with contextlib.suppress(ConnectionError, ValueError, asyncio.LimitOverrunError):
                 while line := await reader.readline():
                     writer.write(msgspec.json.encode(_answer(line, answers)) + b"\n")
                     await writer.drain()
         finally:
+            del talks[task]
             writer.close()
 
     mask = os.umask(0o177)
@@ -50,6 +56,12 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
         yield
     finally:
         server.close()
+        ending = dict(talks)
+        for writer in ending.values():
+            # Not cancelled: the streams of Python 3.11 report that as a failure.
+            writer.transport.abort()
+        if ending:
+            await asyncio.wait(ending)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -74,6 +86,8 @@ async def ask(directory: Path, what: str, timeout_s: float = 2.0) -> dict[str, A
             line = await reader.readline()
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
     if not line:
         raise ConnectionError(f"{directory / NAME}: closed without an answer")
     return msgspec.json.decode(line, type=dict[str, Any])
