@@ -46,11 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    from agent import capture, console, drill, replay
+    from agent import capture, console, doctor, drill, replay
 
     for name, module, text in (
         ("drill", drill, "a drill on this machine 本机演练"),
         ("console", console, "the page of a small command post 指挥页面"),
+        ("doctor", doctor, "what this machine has, and what is wrong 自检"),
         ("replay", replay, "a recording through a driver 回放"),
         ("capture", capture, "record the bytes of a port 录制"),
     ):
