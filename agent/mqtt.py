@@ -37,7 +37,7 @@ RECEIVE_MAXIMUM_DEFAULT = 65_535
 MAXIMUM_PACKET_DEFAULT = 268_435_460
 HELD_MAX = 1000
 """Publishes that wait for a broker which takes only so many at once."""
-STEADY_S = 5.0
+STEADY_S = 1.0
 """A connection that lived so long was a good one: after it the first retry comes soon."""
 _UNSUPPORTED_PROTOCOL = 0x84
 _MISC_PERIOD_S = 1.0
