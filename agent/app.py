@@ -56,7 +56,9 @@ class App:
         self.clock = UnitClock()
         self.outbox = Outbox(store, self.clock)
         silent_s = {source.name: source.table.silent_s for source in config.sources}
-        self.engine = Engine(config.set_points, silent_s, time.monotonic())
+        self.engine = Engine(
+            config.set_points, silent_s, time.monotonic(), config.own_points
+        )  # fmt: skip
         self.annunciator = Annunciator()
         self.panel: Panel | None = None
         self.overlay = Overlay(unit)

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
-from agent import evidence, limits, places, topics
+from agent import evidence, set_points, topics
 from agent.alarms.engine import PANEL
 from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
 from agent.calibration import Calibration
 from agent.media import wire
 from agent.messages import Mark
-from agent.toml import ConfigError, Document, build, did_you_mean
+from agent.toml import Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument, ports
 from drivers.panel import PanelConfig
 
@@ -243,6 +243,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[SourceConfig, ...]
     alarms: AlarmsConfig
     set_points: dict[str, SetPoint]
+    """By quantity."""
+    own_points: dict[tuple[str, str], SetPoint]
+    """By source and quantity, in place of the former."""
+    limit_changes: tuple[tuple[Override, SetPoint | None], ...]
+    """What this unit sets differently, each with what held before."""
     panel: PanelConfig | None
     cameras: tuple[CameraConfig, ...]
     media: MediaConfig
@@ -293,11 +298,17 @@ def parse(document: Document) -> Config:
     if None not in sources:
         for index, sentence in evidence.unverified([source for source in sources if source]):
             document.mistake(("source", index, "driver"), sentence)
-    points = _set_points(document)
+    points = set_points.of_unit(
+        document,
+        build(document, AlarmsConfig, document.data.get("alarms", {}), ("alarms",)),
+        file.unit.profile if file else None,
+        [source for source in sources if source],
+    )
     document.raise_mistakes()
     assert file is not None, "what has no mistake was built"
     return Config(
-        unit=file.unit, store=file.store, log=file.log, alarms=file.alarms, set_points=points,
+        unit=file.unit, store=file.store, log=file.log, alarms=file.alarms,
+        set_points=points.points, own_points=points.own, limit_changes=points.changes,
         sources=tuple(source for source in sources if source is not None), panel=file.panel,
         cameras=file.camera, media=file.media, uplinks=file.uplink,
     )  # fmt: skip
@@ -392,45 +403,6 @@ def _check_wire(
             document.mistake((*where, key), f"the driver {table['driver']!r} has no line; drop it")
     elif table.get("port", "") == "":
         document.mistake((*where, "port"), "missing; expected the path of a serial device")
-
-
-def _set_points(document: Document) -> dict[str, SetPoint]:
-    table = document.data.get("alarms", {})
-    alarms = build(document, AlarmsConfig, table, ("alarms",))
-    if alarms is None:
-        return {}
-    path = places.named("limits", alarms.limits)
-    if not path.is_file():
-        known = places.names("limits")
-        hint = did_you_mean(alarms.limits, known) or f"; known are {', '.join(known)}"
-        document.mistake(("alarms", "limits"), f"there is no file {path.name!r}{hint}")
-        return {}
-    try:
-        points = limits.load(path)
-    except ConfigError as error:
-        document.mistakes.extend(error.mistakes)
-        return {}
-    _once_overridden(document, alarms.override)
-    for index, override in enumerate(alarms.override):
-        where = ("alarms", "override", index)
-        try:
-            point = override.apply(points.get(override.quantity))
-        except ValueError as error:
-            document.mistake((*where, "unit"), str(error))
-            continue
-        for key, sentence in point.mistakes():
-            document.mistake((*where, key), sentence)
-        points[override.quantity] = point
-    return points
-
-
-def _once_overridden(document: Document, overrides: tuple[Override, ...]) -> None:
-    quantities = [override.quantity for override in overrides]
-    for index, quantity in enumerate(quantities):
-        if quantity in quantities[:index]:
-            document.mistake(
-                ("alarms", "override", index, "quantity"), f"{quantity!r} is overridden already"
-            )
 
 
 def _is_loopback(host: str) -> bool:

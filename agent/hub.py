@@ -76,7 +76,7 @@ class Hub:
 
     def _check_unit(self, reading: Reading) -> None:
         """A limit that cannot judge what is measured must not look as if it did."""
-        limit = self.engine.limit_unit(reading.quantity)
+        limit = self.engine.limit_unit(reading.quantity, reading.source)
         key = (reading.source, reading.quantity, reading.unit)
         if limit is None or limit == reading.unit or not reading.unit or key in self._mismatched:
             return

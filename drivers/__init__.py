@@ -72,10 +72,12 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Over ground, m/s."""
     track: float | None = None
     """Course over ground, degrees true."""
+    heading: float | None = None
+    """Where two antennas (or a compass) say that the carrier points, degrees true."""
     eph: float | None = None
     """Horizontal error estimate, m, 95 %."""
     eph_basis: str | None = None
-    """`gst`, `hacc` or `hdop`."""
+    """`gst`, `hacc` or `hdop`; `gpsd` where gpsd does not say what its estimate rests on."""
     hdop: float | None = None
     n_sat: int | None = None
     """Satellites used."""
@@ -86,7 +88,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `simulated`."""
     quality: Quality = Quality.GOOD
     flags: tuple[str, ...] = ()
-    """Suspicions and corrections: `week_rollover_corrected`, `jump`, `spoof_suspect` ..."""
+    """Suspicions and corrections: `week_rollover_corrected`, and those of drivers/plausible.py."""
     talker: str | None = None
     """GN, GP, BD ... of the sentence that gave the position."""
 
@@ -102,6 +104,17 @@ class Counters(msgspec.Struct):
     bad_checksums: int = 0
     bytes_dropped: int = 0
     bytes_read: int = 0
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instrument can show of one quantity, as far as its configuration knows it."""
+
+    quantity: str
+    unit: str
+    resolution: float | None = None
+    """The smallest step of a value, in `unit`."""
+    full_scale: float | None = None
+    """Upper end of the range, in `unit`."""
 
 
 class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,6 +139,11 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             given = getattr(self, key, ())
             named += given.values() if isinstance(given, dict) else given
         return tuple(name for name in named if isinstance(name, str))
+
+    def spans(self) -> tuple[Span, ...]:
+        """Resolution and range of what a source of this configuration measures, where they are
+        known before it speaks: a limit outside of them could never raise an alarm."""
+        return ()
 
     def how_sure(self) -> str:
         """In place of `INSTRUMENT.evidence`, where that depends on the configuration."""

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 import drivers
-from drivers import DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.bus import turn
 from drivers.modbus_map import Code, Map, MapError, Quantity, Read, Scaled, default_dir, load
 from drivers.modbus_wire import Answer, Mbap, Rtu, Wire
@@ -52,6 +52,8 @@ UNKNOWN = "unknown"
 
 _BACKOFF_MAX_S = 30.0
 _UNDER_RANGE = -0.1
+_PUBLISHED: dict[str, tuple[float, str | None]] = {"ppb": (0.001, "ppm"), "cm": (0.01, "m")}
+"""What an instrument counts in -> how much of what is published."""
 
 
 class Counters(drivers.Counters):
@@ -117,6 +119,23 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         """What `gases` says, and what the map names without asking.  Raises MapError."""
         named = [quantity.name for quantity in self.load_map().quantity]
         return (*self.gases.values(), *(name for name in named if isinstance(name, str)))
+
+    def spans(self) -> tuple[Span, ...]:
+        """What the map says of itself.  Raises MapError."""
+        return tuple(self._spans())
+
+    def _spans(self) -> Iterator[Span]:
+        for quantity in self.load_map().quantity:
+            names = [quantity.name] if quantity.name is not None else self.gases.values()
+            unit, full_scale, decimals = quantity.unit, quantity.full_scale, quantity.decimals
+            step: float | None = None
+            if quantity.type != "f32" and isinstance(decimals, int):
+                step = abs(quantity.scale) / 10**decimals
+            if isinstance(full_scale, Scaled):
+                full_scale = None
+            for name in names:
+                if isinstance(name, str) and isinstance(unit, str):
+                    yield Span(quantity=name, unit=unit, resolution=step, full_scale=full_scale)
 
     def how_sure(self) -> str:
         """What the map says of itself.  Raises MapError."""
@@ -191,7 +210,7 @@ class Decoder:
     def _sample(self, address: int, quantity: Quantity, given: str | None) -> Sample:
         unit = self._meaning(address, quantity, "unit", quantity.unit)
         name = given or self._meaning(address, quantity, "name", quantity.name, unit or "")
-        factor, unit = (0.001, "ppm") if unit == "ppb" else (1.0, unit)
+        factor, unit = _PUBLISHED.get(unit or "", (1.0, unit))
         full_scale: float | None = None
         if isinstance(quantity.full_scale, Scaled):
             full_scale = quantity.number(self._registers, quantity.full_scale.register)
@@ -221,11 +240,12 @@ class Decoder:
         self, address: int, quantity: Quantity, value: float, full_scale: float | None
     ) -> Quality:
         state = Quality.GOOD
-        if quantity.quality is not None:
-            text = self._meaning(address, quantity, "quality", quantity.quality)
-            state = Quality.FAULT if text is None else Quality(text)
-        if state not in (Quality.GOOD, Quality.CAL_DUE):
-            return state
+        for code in quantity.states:
+            text = self._meaning(address, quantity, "quality", code)
+            told = Quality.FAULT if text is None else Quality(text)
+            if told not in (Quality.GOOD, Quality.CAL_DUE):
+                return told
+            state = told if state is Quality.GOOD else state
         if math.isnan(value):
             return Quality.FAULT
         low, high = quantity.valid_min, quantity.valid_max

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import ask, wait_until
 from drivers.checksum import crc16_ccitt
 from drivers.framing import WAIT, Deframer, Drop, Frame, Take, Verdict
@@ -98,6 +98,9 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     def measures(self) -> tuple[str, ...]:
         return ("combustible",)
+
+    def spans(self) -> tuple[Span, ...]:
+        return (Span(quantity="combustible", unit="%LEL", full_scale=FULL_SCALE_LEL),)
 
 
 class Result(NamedTuple):

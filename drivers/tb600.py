@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import ask, wait_until
 from drivers.ninebyte import QUESTION, REPLY, Frames, is_whole
 
@@ -65,6 +65,14 @@ class Config(DriverConfig, frozen=True, kw_only=True):
                 yield key, f"expected more than 0, read {value:g}"
         if self.warmup_s < 0:
             yield "warmup_s", f"expected 0 or more, read {self.warmup_s:g}"
+
+    def spans(self) -> tuple[Span, ...]:
+        step, unit = 10.0**-self.decimals, self.unit
+        if unit == "ppb":
+            step, unit = step / 1000, "ppm"
+        return (
+            Span(quantity=self.gas, unit=unit, resolution=step, full_scale=self.full_scale),
+        )
 
 
 def is_frame(data: bytes) -> bool:

@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import ask, wait_until
 from drivers.ninebyte import QUESTION, REPLY, Frames, is_whole
 
@@ -51,6 +51,7 @@ GASES: dict[int, tuple[str, float]] = {
     0x45: ("ph3", 0.1),
 }
 """Byte 1 of an upload: the gas, and what one count of its ZE03's reply is worth (ppm; O2 %)."""
+PROBES = (*({"gas": gas} for gas, _ in GASES.values()), {"module": "mhz19"})
 
 _UNIT_TO_PPM = {0x03: 1.0, 0x04: 0.001}
 _UNIT_MAX = 0x0F
@@ -180,6 +181,17 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     def _find(self) -> Module | None:
         return MODULES.get(self._slug())
+
+    def spans(self) -> tuple[Span, ...]:
+        module = self._find()
+        gas = self.gas or (module.gas if module else None)
+        if module is None or gas is None or gas == "pm2_5":
+            return ()
+        step = self.resolution or module.resolution
+        if step is None:
+            step = next((step for name, step in GASES.values() if name == gas), None)
+        unit = self.unit or ("/100" if gas == "o2" else module.unit)
+        return (Span(quantity=gas, unit=unit, resolution=step, full_scale=self.full_scale),)
 
     def spec(self) -> Module:
         """The module's row in MODULES.  ValueError: there is none."""

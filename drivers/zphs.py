@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import ask, wait_until
 from drivers.checksum import negated_sum8
 from drivers.framing import WAIT, Deframer, Drop, Frame, Take, Verdict
@@ -90,6 +90,16 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     def measures(self) -> tuple[str, ...]:
         return self.quantities
+
+    def spans(self) -> tuple[Span, ...]:
+        return tuple(
+            Span(
+                quantity=channel.quantity, unit=channel.unit, resolution=channel.scale,
+                full_scale=channel.full_scale,
+            )
+            for channel in CHANNELS
+            if channel.quantity in self.quantities
+        )  # fmt: skip
 
 
 def match(data: bytearray) -> Verdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from agent.alarms import gas, standing
@@ -20,9 +22,15 @@ class Engine:
     """`t` is UTC ms, `at` monotonic seconds; each call returns the transitions it caused."""
 
     def __init__(
-        self, set_points: dict[str, SetPoint], silent_s: dict[str, float], at: float
+        self,
+        set_points: Mapping[str, SetPoint],
+        silent_s: dict[str, float],
+        at: float,
+        own_points: Mapping[tuple[str, str], SetPoint] | None = None,
     ) -> None:
+        """`set_points` by quantity; `own_points` by (source, quantity), in their place."""
         self._points = set_points
+        self._own_points = own_points or {}
         self._sources = frozenset(silent_s) | {PANEL}
         self._channels: dict[tuple[str, str], gas.Channel] = {}
         self._standing: dict[str, Standing] = {}
@@ -89,10 +97,15 @@ class Engine:
         )
         return tuple(sorted(alarms, key=lambda alarm: (alarm.rank, alarm.since or 0)))
 
-    def limit_unit(self, quantity: str) -> str | None:
+    def limit_unit(self, quantity: str, source: str = "") -> str | None:
         """The unit of a quantity's limits; None: it has none."""
-        point = self._points.get(quantity)
+        point = self.point(source, quantity)
         return None if point is None else point.unit
+
+    def point(self, source: str, quantity: str) -> SetPoint | None:
+        """The set point that holds; None: there is none."""
+        own = self._own_points.get((source, quantity))
+        return own if own is not None else self._points.get(quantity)
 
     def silent_sources(self) -> set[str]:
         """Those of which a quantity is silent."""
@@ -127,7 +140,7 @@ class Engine:
 
     def _measure(self, reading: Reading, t: int, delay_ms: float) -> list[Alarm]:
         key = (reading.source, reading.quantity)
-        point = self._points.get(reading.quantity)
+        point = self.point(*key)
         if point is not None and point.unit != reading.unit:
             # A number of another unit says nothing about this one (the hub tells of it).
             point = None
