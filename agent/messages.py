@@ -60,6 +60,7 @@ class FixBody(_Wire, frozen=True, kw_only=True):
     alt: float | None = None
     speed: float | None = None
     track: float | None = None
+    heading: float | None = None
     eph: float | None = None
     eph_basis: str | None = None
     hdop: float | None = None

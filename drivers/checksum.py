@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 
 def xor8(data: bytes) -> int:
     """XOR of all bytes: NMEA 0183 (between `$` and `*`), Gill (between STX and ETX)."""
@@ -97,3 +99,9 @@ def crc16_ccitt(data: bytes) -> int:
     for byte in data:
         crc = ((crc << 8) & 0xFFFF) ^ _CRC16_CCITT[(crc >> 8) ^ byte]
     return crc
+
+
+def crc32_novatel(data: bytes) -> int:
+    """Unicore and NovAtel `#` messages, between `#` and `*`: reflected 0x04C11DB7, initial 0, and
+    without the inversions of zlib's."""
+    return zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF

@@ -52,7 +52,9 @@ _STATUS_RANK = (
 )
 """The first of these that a report of the epoch says is the epoch's: what is not a live
 measurement must not hide behind a sentence that cannot say so."""
-_ONCE = frozenset({"RMC", "GGA", "GNS", "GLL", "ZDA", "GST"})
+_ONCE = frozenset({"RMC", "GGA", "GNS", "GLL", "ZDA", "GST", "UBX"})
+_HEADINGS = frozenset({"HDT", "THS", "AVR", "UNI"})
+"""Kinds of `nmea_extra` that give a heading, as often as they like in an epoch; UBX is PUBX,00."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     sigma: float | None = None
     """Horizontal error, m, one sigma (distance root mean square)."""
+    accuracy: float | None = None
+    """The receiver's own estimate of its horizontal error, m, one sigma."""
+    heading: float | None = None
+    """Where the line between two antennas points, degrees true."""
     flags: tuple[str, ...] = ()
 
     @property
@@ -153,12 +159,14 @@ class _Epoch:
     def needed(self) -> Counter[str]:
         """The sentences that the Fix depends on: for no others does it wait."""
         kinds = {address[-3:] for address in self.counts}
-        wanted = {"RMC", "GGA", "GNS", "GSA", "GST"}
+        wanted = {"RMC", "GGA", "GNS", "GSA", "GST", "UBX", *_HEADINGS}
         if "RMC" not in kinds:
             wanted.add("VTG")
         if not kinds & {"RMC", "GGA", "GNS"}:
             wanted.add("GLL")
-        return Counter({a: n for a, n in self.counts.items() if a[-3:] in wanted})
+        return Counter(
+            {a: 1 if a[-3:] in _HEADINGS else n for a, n in self.counts.items() if a[-3:] in wanted}
+        )
 
 
 class Assembler:
@@ -272,6 +280,7 @@ class Assembler:
             geoid_sep=_first(r.geoid_sep for r in ranked if r.valid),
             speed=_first(r.speed for r in ranked),
             track=_first(r.track for r in ranked),
+            heading=_first(r.heading for r in reversed(reports)),
             eph=eph,
             eph_basis=basis,
             hdop=hdop,
@@ -289,6 +298,9 @@ class Assembler:
         sigma = _first(r.sigma for r in reports)
         if sigma is not None:
             return round(2 * sigma, 3), "gst"
+        accuracy = _first(r.accuracy for r in reports)
+        if accuracy is not None:
+            return round(2 * accuracy, 3), "hacc"
         uere = self._uere_m.get(status)
         if hdop is None or uere is None:
             return None, None

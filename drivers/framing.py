@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from . import Counters
-from .checksum import casic32, crc24q, fletcher8, xor8
+from .checksum import casic32, crc24q, crc32_novatel, fletcher8, xor8
 
 
 class Take(NamedTuple):
@@ -154,23 +154,29 @@ def line_matcher(max_length: int) -> Matcher:
 
 SENTENCE_MAX = 256
 """The standard says 82; 4.11 GSV and GNS and RTK receivers send more."""
+UNICORE_MAX = 1024
+"""A UNIHEADINGA has about 250."""
 BINARY_MAX = 4096
 """A false header must not hold back the sentences behind it for long; real frames beside NMEA
 stay below (RXM-RAWX of 64 signals: 2072)."""
 NMEA_LIMIT = BINARY_MAX + 16
 
-_CANDIDATE = re.compile(rb"[$!\xb5\xd3\xba\r\n]")
+_CANDIDATE = re.compile(rb"[$!#\xb5\xd3\xba\r\n]")
 _BETWEEN = re.compile(rb"[\r\n]+")
 # A sentence holds printable ASCII; a `$` inside means that the one before was cut short.
 _SENTENCE = re.compile(rb"[$!]([ -#%-)+-~]{5,})\*([0-9A-Fa-f]{2})")
+_LONG = re.compile(rb"#([ -\"%-)+-~]{20,})\*([0-9A-Fa-f]{8})")
+_LONG_BODY = re.compile(rb"#[ -\"%-)+-~]*(\*[0-9A-Fa-f]{0,8})?")
 _BODY = re.compile(rb"[$!][ -#%-)+-~]*(\*[0-9A-Fa-f]{0,2})?")
 
 
 def match_nmea(data: bytearray) -> Verdict:
-    """A sentence with its checksum, or a whole UBX, RTCM 3 or CASIC frame."""
+    """A sentence with its checksum, or a whole Unicore, UBX, RTCM 3 or CASIC frame."""
     first = data[0]
     if first in b"$!":
         return _match_sentence(data)
+    if first == 0x23:
+        return _match_unicore(data)
     if first in _BINARY:
         return _BINARY[first](data)
     between = _BETWEEN.match(data)
@@ -193,6 +199,20 @@ def _match_sentence(data: bytearray) -> Verdict:
         return Drop(1, bad_checksum=True)
     body = _BODY.match(head)
     if body is not None and body.end() == len(data) <= SENTENCE_MAX:
+        return WAIT
+    return Drop(1)
+
+
+def _match_unicore(data: bytearray) -> Verdict:
+    """A `#` message of Unicore or NovAtel: header, `;`, fields, `*` and CRC-32 of eight digits."""
+    head = data[: UNICORE_MAX + 1]
+    message = _LONG.match(head)
+    if message is not None:
+        if crc32_novatel(message[1]) == int(message[2], 16):
+            return Take(message.end(), "unicore")
+        return Drop(1, bad_checksum=True)
+    body = _LONG_BODY.match(head)
+    if body is not None and body.end() == len(data) <= UNICORE_MAX:
         return WAIT
     return Drop(1)
 

@@ -1,6 +1,7 @@
 """Positioning receivers that speak NMEA 0183 (2.3 to 4.11): GPS, BeiDou and all others.
 
-RMC GGA GNS GSA GSV VTG GST ZDA GLL TXT of every talker are read; a Fix is given for each epoch.
+RMC GGA GNS GSA GSV VTG GST ZDA GLL TXT of every talker are read, and what `nmea_extra` knows; a Fix
+is given for each epoch, with the suspicions of `plausible`.
 Nothing is ever written to the receiver.  pynmea2 names a sentence's fields; what they are worth is
 judged here, because its `is_valid`, its defaults (an empty latitude is 0.0) and its conversions
 (a time with second 60 becomes a string) cannot be trusted.  The only importer of pynmea2.
@@ -18,10 +19,11 @@ from typing import Annotated
 import msgspec
 import pynmea2  # type: ignore[import-untyped]
 
-from . import Counters, DriverConfig, Emit, Fix, Instrument, Port
+from . import Counters, Emit, Fix, Instrument, Port, nmea_extra
 from .epoch import Assembler, Report
 from .framing import NMEA_LIMIT, Deframer, Frame, match_nmea
-from .sky import Sky
+from .plausible import Judge, MotionConfig
+from .sky import Sky, system
 
 INSTRUMENT = Instrument(
     title="GNSS receiver, NMEA 0183 / 4.11 (GPS, BeiDou, GLONASS, Galileo, QZSS)",
@@ -58,7 +60,7 @@ _GNS_RANK = "SRFPDAEM"
 """Which letter of a GNS speaks for all: a simulator never hides, else the best system's."""
 _NAV_STATUS = {"U": ("nav_unsafe",), "C": ("nav_caution",)}
 """RMC 13, GNS 13 (4.1 on).  V means that the receiver gives no such status, as most do."""
-_ANTENNA = {"OPEN": "antenna_open", "SHORT": "antenna_short", "OK": None}
+_ANTENNA = {"OPEN": "antenna_open", "SHORT": "antenna_short", "OK": ""}
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d(?:\.\d*)?)")
@@ -73,7 +75,7 @@ ALTITUDE_M = (-500.0, 9000.0)
 KNOTS_MAX = 2000.0
 
 
-class Config(DriverConfig, frozen=True, kw_only=True):
+class Config(MotionConfig, frozen=True, kw_only=True):
     """Keys of a source with `driver = "nmea"`."""
 
     uere_m: Annotated[float, msgspec.Meta(gt=0)] = 4.0
@@ -245,7 +247,7 @@ def _gll(f: _Fields, at: float) -> Report:
 
 def _gsa(f: _Fields, at: float) -> Report:
     # Field 18 (4.11) tells the system apart where every talker is GN.
-    system = f.at(17) or f.talker
+    of = system(f.talker, f.at(17) or "")
     mode = f.text("mode_fix_type")
     return Report(
         kind=f.kind,
@@ -253,7 +255,7 @@ def _gsa(f: _Fields, at: float) -> Report:
         at=at,
         mode=int(mode) if mode in ("1", "2", "3") else None,
         hdop=_dop(f, "hdop"),
-        satellites=frozenset(f"{system} {sv}" for sv in f.data[2:14] if sv),
+        satellites=frozenset(f"{of} {sv}" for sv in f.data[2:14] if sv),
     )
 
 
@@ -336,7 +338,9 @@ class Decoder:
         self._framer = Deframer(match_nmea, limit=NMEA_LIMIT, counters=self.counters)
         self._epochs = Assembler(uere_m=config.uere_m, not_before=config.not_before)
         self._sky = Sky()
-        self._antenna: tuple[str, ...] = ()
+        self._judge = Judge(config.speed_max_m_s)
+        self._alarms: dict[str, str] = {}
+        """What the receiver says of its antenna, of spoofing and of jamming."""
         self._settled = True
 
     @property
@@ -357,7 +361,13 @@ class Decoder:
     def _take(self, frames: list[Frame]) -> list[Fix]:
         fixes: list[Fix] = []
         for frame in frames:
-            if frame.kind == "nmea" and (fields := _parse(frame.data)) is not None:
+            if frame.kind == "ubx":
+                self._alarms.update([found] if (found := nmea_extra.suspicion(frame.data)) else [])
+            elif frame.kind not in ("nmea", "unicore"):
+                continue
+            elif (report := nmea_extra.sentence(frame.data, frame.at)) is not None:
+                fixes += self._seen(self._epochs.add(report), frame.at)
+            elif (fields := _parse(frame.data)) is not None:
                 fixes += self._seen(self._sentence(fields, frame.at), frame.at)
         return fixes
 
@@ -367,14 +377,18 @@ class Decoder:
         if fields.kind == "GSV":
             self._sky.add(fields.talker, fields.data, at)
         elif match := _ANTENNA_TEXT.search(fields.text("text") or ""):
-            flag = _ANTENNA[match[1].upper()]
-            self._antenna = (flag,) if flag else ()
+            self._alarms["antenna"] = _ANTENNA[match[1].upper()]
         return []
 
     def _seen(self, fixes: list[Fix], at: float) -> list[Fix]:
-        n_seen = self._sky.count(at) if fixes else None
+        if not fixes:
+            return []
+        n_seen, strengths = self._sky.count(at), self._sky.strengths(at)
+        alarms = tuple(flag for flag in self._alarms.values() if flag)
         return [
-            msgspec.structs.replace(fix, n_seen=n_seen, flags=fix.flags + self._antenna)
+            self._judge.judge(
+                msgspec.structs.replace(fix, n_seen=n_seen, flags=fix.flags + alarms), strengths
+            )
             for fix in fixes
         ]
 
