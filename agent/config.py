@@ -387,7 +387,8 @@ def _source(
     options = build(document, module.Config, rest, where)
     if plain is None or options is None:
         return None
-    if (period_s := getattr(options, "period_s", 0.0)) >= plain.silent_s:
+    asks = module.INSTRUMENT.poll or getattr(options, "mode", None) == "query"
+    if asks and (period_s := getattr(options, "period_s", 0.0)) >= plain.silent_s:
         document.mistake(
             (*where, "silent_s"),
             f"expected more than period_s ({period_s:g}), read {plain.silent_s:g}",
