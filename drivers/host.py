@@ -21,6 +21,7 @@ import msgspec
 from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
 from drivers.known import Known
 from drivers.listing import Reading, Readings, more, number, read
+from drivers.program import output
 
 INSTRUMENT = Instrument(
     title="The machine itself: CPU temperature and load, memory, disk, throttling",
@@ -224,7 +225,11 @@ class Driver:
             at = time.monotonic()
             data = await asyncio.to_thread(_read, self._config)
             if self._config.vcgencmd:
-                data = more(data, {"vcgencmd": await _vcgencmd(self._config.vcgencmd)})
+                told = await output(
+                    self._config.vcgencmd, "get_throttled", timeout_s=VCGENCMD_TIMEOUT_S
+                )
+                text = told.decode("ascii", "replace").strip()
+                data = more(data, {"vcgencmd": text.partition("\n")[0]})
             samples = decoder.feed(data, at)
             if not samples:
                 raise FileNotFoundError(f"{self._config.root}: there is no /proc and no /sys here")
@@ -243,21 +248,3 @@ def _read(config: Config) -> bytes:
     disk = os.statvfs(folder)
     total, free = disk.f_frsize * disk.f_blocks, disk.f_frsize * disk.f_bavail
     return more(data, {"statvfs": f"{total} {free}"})
-
-
-async def _vcgencmd(program: str) -> str:
-    """What `vcgencmd get_throttled` prints.  OSError: it cannot be run."""
-    process = await asyncio.create_subprocess_exec(
-        program, "get_throttled", stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(VCGENCMD_TIMEOUT_S):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        return ""
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return out[:80].decode("ascii", "replace").strip()
