@@ -32,7 +32,7 @@ def generic(percent: str = "67", recent: str = "yes", *access: str) -> str:
     return json.dumps({"modem": {"3gpp": {"operator-code": "46000"}, "generic": about}})
 
 
-def signal(rate: str = "5", **networks: Any) -> str:
+def signal(rate: str = "5", /, **networks: Any) -> str:
     none = {
         "5g": {"rsrp": "--", "rsrq": "--", "snr": "--"},
         "gsm": {"rssi": "--"},
@@ -76,7 +76,7 @@ def test_an_old_quality_says_so() -> None:
 
 
 def test_without_polling_there_is_no_strength() -> None:
-    assert read(signal(rate="0")) == {}
+    assert read(signal("0")) == {}
 
 
 def test_what_was_known_and_is_no_more_says_so() -> None:
