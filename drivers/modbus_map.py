@@ -25,7 +25,7 @@ COUNT_MAX = 125
 """Registers of one question (Modbus Application Protocol 6.3, 6.4)."""
 
 _UNITS = frozenset(
-    "ppm ppb /100 %LEL mg/m3 ug/m3 Cel %RH hPa m/s deg dB lx mm W/m2 uSv/h V A".split()
+    "ppm ppb /100 %LEL mg/m3 ug/m3 Cel %RH hPa m/s deg dB lx mm cm m W/m2 uSv/h V A".split()
 )
 _TYPES = {"i16": ("h", 1), "u16": ("H", 1), "i32": ("i", 2), "u32": ("I", 2), "f32": ("f", 2)}
 _ORDERS = {
@@ -96,11 +96,19 @@ class Quantity(_Table, frozen=True, kw_only=True):
     offset: float = 0.0
     decimals: int | Code = 0
     full_scale: float | Scaled | None = None
-    quality: Code | None = None
+    quality: Code | tuple[Code, ...] | None = None
+    """Several: the first that is neither good nor cal_due counts."""
     valid_min: float | None = None
     valid_max: float | None = None
     once: bool = False
     """Of the head and not of the cell: taken from one address only."""
+
+    @property
+    def states(self) -> tuple[Code, ...]:
+        """All that speaks about the quality, in its order."""
+        if self.quality is None:
+            return ()
+        return (self.quality,) if isinstance(self.quality, Code) else self.quality
 
     def number(self, registers: Registers, at: int | None = None) -> float:
         """The scaled value of the register (of register `at`, where given); NaN where f32 is."""
@@ -253,7 +261,7 @@ def _codes(quantity: Quantity) -> list[tuple[str, Code]]:
         ("name", quantity.name),
         ("unit", quantity.unit),
         ("decimals", quantity.decimals),
-        ("quality", quantity.quality),
+        *(("quality", code) for code in quantity.states),
     )
     return [(key, value) for key, value in named if isinstance(value, Code)]
 
