@@ -92,6 +92,7 @@ class Connection:
         expiry_s: int | None = None,
         content_type: str | None = None,
         correlation: bytes = b"",
+        response_topic: str = "",
     ) -> asyncio.Future[int]:
         """Send.  The future gives PUBACK's reason code (0 in 3.1.1; at once for QoS 0), or raises
         MqttError when the connection ends before it came, or where the broker would not take it."""
@@ -103,6 +104,7 @@ class Connection:
                 MessageExpiryInterval=None if expiry_s is None else max(1, expiry_s),
                 ContentType=content_type,
                 CorrelationData=correlation or None,
+                ResponseTopic=response_topic or None,
             )
         packet = (topic, payload, qos, retain, properties)
         if self.lost.done():

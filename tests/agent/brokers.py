@@ -10,10 +10,14 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from agent.broker import Broker
+from agent.mqtt import Message, MqttError, connect
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -67,6 +71,46 @@ async def scripted(serve: Serve) -> AsyncIterator[int]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+class Gate:
+    """A broker that acknowledges what the test lets it, with a Receive Maximum of its own."""
+
+    def __init__(self, receive_maximum: int, packet: int = 0) -> None:
+        self.topics: list[str] = []
+        self.unacknowledged: list[bytes] = []
+        self.most = 0
+        self.open = True
+        self._writer: asyncio.StreamWriter | None = None
+        values = b"\x21" + receive_maximum.to_bytes(2)
+        values += b"\x27" + packet.to_bytes(4) if packet else b""
+        self._connack = (
+            b"\x20" + bytes([3 + len(values)]) + b"\x00\x00" + bytes([len(values)]) + values
+        )
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        while True:
+            first, body = await read_packet(reader)
+            match first & 0xF0:
+                case int(kind) if kind == CONNECT:
+                    writer.write(self._connack)
+                case int(kind) if kind == SUBSCRIBE:
+                    writer.write(b"\x90\x07" + body[:2] + b"\x00\x01\x01\x01\x01")
+                case int(kind) if kind == PUBLISH and first & 0x06:
+                    length = int.from_bytes(body[:2])
+                    topic = body[2 : 2 + length].decode().split("/", 4)[4]
+                    self.topics.append(topic)
+                    self.unacknowledged.append(body[2 + length : 4 + length])
+                    self.most = max(self.most, len(self.unacknowledged))
+                    if self.open:
+                        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        assert self._writer is not None
+        for mid in self.unacknowledged:
+            self._writer.write(b"\x40\x02" + mid)
+        self.unacknowledged.clear()
 
 
 # -- certificates --------------------------------------------------------------------------------
@@ -130,3 +174,22 @@ def _builder(
         .not_valid_before(now + datetime.timedelta(days=days[0]))
         .not_valid_after(now + datetime.timedelta(days=days[1]))
     )
+
+
+# -- our side --------------------------------------------------------------------------------------
+
+
+def ignore(_message: Message) -> None:
+    """Nothing is expected."""
+
+
+def at(port: int, **over: object) -> Broker:
+    return Broker(**{"host": "127.0.0.1", "port": port, **over})  # type: ignore[arg-type]
+
+
+async def refusal(broker: Broker, timeout_s: float = 10.0) -> str:
+    """The sentence with which a connection is not made."""
+    with pytest.raises(MqttError) as caught:
+        async with connect(broker, client_id="unit", on_message=ignore, timeout_s=timeout_s):
+            pass
+    return str(caught.value)

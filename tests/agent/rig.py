@@ -36,6 +36,7 @@ from agent.store import Store
 from agent.uplink import Uplink
 from agent.verbs import verb_table
 from drivers import Quality
+from tests.mosquitto import Mosquitto
 from tests.waiting import until
 
 UNIT = UnitConfig(
@@ -208,3 +209,46 @@ async def center(port: int, *filters: str, name: str = "center") -> AsyncIterato
         await connection.subscribe(filters or [f"{ROOT}/#"])
         made.connection = connection
         yield made
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+async def settled(made: Unit) -> None:
+    await until(
+        lambda: made.outbox.epoch.last == made.outbox.made and made.uplink.cursor.pending() == 0,
+        "all is acknowledged",
+    )
+
+
+async def on_disk(made: Unit) -> None:
+    await until(lambda: made.outbox.epoch.last == made.outbox.made, "all is on disk")
+
+
+async def connected(made: Unit) -> None:
+    await until(lambda: made.uplink.state == "up", "the uplink is up")
+
+
+async def arrived(heard: Center, count: int, source: str = "gas1") -> None:
+    """The broker's PUBACK may come before its PUBLISH to the center."""
+    await until(lambda: len(values(heard, source)) >= count, f"{count} of {source} arrive")
+
+
+def values(heard: Center, source: str) -> list[float]:
+    return [r.body["value"] for r in heard.of(Class.READINGS) if r.body["source"] == source]
+
+
+@contextlib.asynccontextmanager
+async def commanded(
+    mosquitto: Mosquitto, folder: Path, verbs: tuple[str, ...] = VERBS
+) -> AsyncIterator[tuple[Unit, Center]]:
+    """A unit with two readings and a standing SOS, and a center that may give these commands."""
+    async with (
+        center(mosquitto.port) as heard,
+        unit(folder / "store", uplink_config(mosquitto.port, verbs=verbs)) as made,
+    ):
+        await until(lambda: made.uplink.state == "up", "the uplink is up")
+        made.read(2)
+        made.alarms(made.engine.sos(made.clock.now_ms()))
+        await until(lambda: len(heard.records) == made.outbox.made, "all arrive")
+        yield made, heard
