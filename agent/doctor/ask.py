@@ -11,9 +11,12 @@ it.  A line that speaks by itself is never asked (a question silences some modul
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 
-from agent.doctor.listen import Heard, gather
+import msgspec
+
+from agent.doctor.listen import BYTES_MAX, Heard, gather
 from agent.doctor.recognise import Candidate, candidates
 from drivers import Port, Quality, Sample, modbus, modbus_map, ports
 from drivers.checksum import crc16_modbus
@@ -23,10 +26,12 @@ from drivers.recording import Chunk
 WINSEN_READ = bytes.fromhex("FF 01 86 00 00 00 00 00 79")
 WINSEN_BAUDRATE = 9600
 MODBUS_BAUDRATES = (9600, 4800, 19200)
-REPLY_S = 0.35
+REPLY_S = 0.3
 GAP_S = 0.1
 HEAD_GAP_S = 0.5
 """A six-in-one head wants half a second between questions (FIELD.md 2.2)."""
+OWN_MAP = "/etc/outpost/instruments/NAME.toml"
+"""What to name where no map of ours fits: one must be written by the device's manual."""
 TIMES = 3
 """A nine-byte frame is believed when another follows it."""
 
@@ -77,26 +82,28 @@ async def _answers(port: Port, address: int) -> bool:
         if (key := (read.function, read.start, read.count)) in seen:
             continue
         seen.add(key)
-        if _answer(await _exchange(port, address, read), address, read):
+        if await _exchange(port, address, read):
             return True
     return False
 
 
 async def _exchange(port: Port, address: int, read: modbus_map.Read) -> bytes:
+    """The answer of `address`, whole and with a right CRC; empty: none came in time."""
     if read.function not in (3, 4):
         raise ValueError(f"only functions 03 and 04 may be asked, not {read.function:02}")
-    loop = asyncio.get_running_loop()
     port.discard_input()
     await port.write(question(address, read))
-    chunks: list[Chunk] = []
-    await gather(port, loop.time(), loop.time() + REPLY_S, chunks)
+    data = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REPLY_S):
+            while not _answer(data, address, read):
+                data = (data + await port.read())[-BYTES_MAX:]
     await asyncio.sleep(GAP_S)
-    data = b"".join(chunk.data for chunk in chunks)
-    return data.removeprefix(question(address, read))
+    return _answer(data, address, read)
 
 
 def _answer(data: bytes, address: int, read: modbus_map.Read) -> bytes:
-    """The answer in `data`, whole and with a right CRC; empty: none."""
+    """The first such answer in `data`: the question's echo is none, as it has another length."""
     for start in range(len(data)):
         for length, head in (
             (5 + 2 * read.count, bytes((address, read.function, 2 * read.count))),
@@ -110,39 +117,47 @@ def _answer(data: bytes, address: int, read: modbus_map.Read) -> bytes:
 
 
 async def _best_map(port: Port, units: Sequence[int]) -> Candidate:
-    """The map under which the first unit gives most; a map that names the quantity wins over one
-    that believes anything."""
+    """The map under which the first unit says most of what not every register would say; where it
+    says nothing of the kind, the maps whose registers it has are left to choose from."""
     trials = [await _try_map(port, name, found, units) for name, found in _reads()]
-    return max(trials, key=lambda candidate: candidate.score)
+    best = max(trials, key=lambda trial: (trial.values, trial.frames > 0, trial.explained))
+    if best.values:
+        return best
+    fitting = tuple(trial.keys["map"] for trial in trials if trial.frames)
+    return msgspec.structs.replace(
+        best, keys={"addresses": list(units)}, quantities=(),
+        choices={"map": fitting or (OWN_MAP,), "gases": ({str(unit): "co" for unit in units},)},
+    )  # fmt: skip
 
 
 async def _try_map(port: Port, name: str, found: modbus_map.Map, units: Sequence[int]) -> Candidate:
     address = units[0]
     nameless = found.quantity[0].name is None
-    keys: dict[str, object] = {"map": name, "addresses": list(units)}
-    if nameless:
-        keys["gases"] = {str(unit): "co" for unit in units}
-    decoder = modbus.Decoder(
-        modbus.Config(
-            map=name, addresses=(address,), gases={str(address): "co"} if nameless else {}
-        )
-    )
+    gases = {str(unit): "co" for unit in units} if nameless else {}
+    keys = {"map": name, "addresses": list(units)}
+    decoder = modbus.Decoder(modbus.Config(map=name, addresses=tuple(units), gases=gases))
     samples: list[Sample] = []
-    for read in found.read:
+    for read in decoder.map.read:
         await asyncio.sleep(HEAD_GAP_S)
-        frame = _answer(await _exchange(port, address, read), address, read)
+        frame = await _exchange(port, address, read)
         decoder.ask(address, read)
         samples += [s for s in decoder.feed(frame, 0.0) if isinstance(s, Sample)]
     good = [s for s in samples if s.value is not None and s.quality is not Quality.FAULT]
-    choices = {"gases": (keys.pop("gases"),)} if nameless else {}
+    telling = [s for s, q in zip(samples, found.quantity, strict=False) if s in good and _tells(q)]
     return Candidate(
         driver="modbus",
         keys=keys,
-        choices=choices,
+        choices={"gases": (gases,)} if nameless else {},
         frames=decoder.counters.frames,
-        # What fits everything says nothing.
-        values=0 if nameless else len(good),
+        values=len(telling),
         explained=len(good) / max(1, len(found.quantity)),
         quantities=() if nameless else tuple(s.quantity for s in good),
         evidence=found.evidence,
     )
+
+
+def _tells(quantity: modbus_map.Quantity) -> bool:
+    """Whether not just any register would pass for it."""
+    codes = (*quantity.states, quantity.name, quantity.unit)
+    limits = (quantity.valid_min, quantity.valid_max)
+    return any(isinstance(code, modbus_map.Code) for code in codes) or None not in limits
