@@ -11,12 +11,15 @@ from agent.messages import Alarm, AlarmState
 PATTERNS = {
     "high": "high", "critical": "high", "over_range": "high", "sos": "sos", "low": "low",
     "deficient": "high", "fault": "fault", "silent": "fault", "under_range": "fault",
+    "stel": "low", "twa": "low", "coverage": "fault",
 }  # fmt: skip
 OFF = "off"
 SEEN = "acknowledged"
 """A steady lamp without sound."""
 REMIND_S = 60.0
 REMIND_RANK = 1
+REMIND_CODES = frozenset({"stel", "twa"})
+"""Also reminded of: the button silences a dose that is too high only for a while (FIELD.md 4.5)."""
 
 
 class Annunciator:
@@ -46,4 +49,5 @@ class Annunciator:
 
     def _is_silent(self, alarm: Alarm, at: float) -> bool:
         since = self._silenced.get(alarm.alarm)
-        return since is not None and (alarm.rank > REMIND_RANK or at - since < REMIND_S)
+        remind = alarm.rank <= REMIND_RANK or alarm.code in REMIND_CODES
+        return since is not None and (not remind or at - since < REMIND_S)

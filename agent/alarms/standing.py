@@ -13,12 +13,13 @@ from agent.messages import Alarm, AlarmState, FixBody, Reading
 RANK_HIGHEST = 1
 RANKS = {
     "high": 1, "critical": 1, "over_range": 1, "sos": 2, "low": 3, "deficient": 1,
-    "under_range": 4, "fault": 4, "silent": 4,
+    "under_range": 4, "fault": 4, "silent": 4, "stel": 3, "twa": 3, "coverage": 5,
 }  # fmt: skip
 """Priority by code, 1 the most urgent: high and over-range, SOS, low, fault (FIELD.md 4.5).  Too
-little oxygen is ranked with the high alarms: the wearer may have minutes."""
+little oxygen is ranked with the high alarms: the wearer may have minutes.  A mean over its limit
+asks to leave, not to run: with low."""
 
-LATCHING = frozenset({"high", "critical", "over_range", "sos"})
+LATCHING = frozenset({"high", "critical", "over_range", "sos", "stel", "twa"})
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
