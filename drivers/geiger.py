@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import GAP_S, ask, wait_until
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,18 @@ class Config(DriverConfig, frozen=True, kw_only=True):
 
     def measures(self) -> tuple[str, ...]:
         return ("dose_rate", "count_rate")
+
+    def spans(self) -> tuple[Span, ...]:
+        step, top = self.usv_h_per_cpm, self.full_scale_cpm
+        return (
+            Span(
+                quantity="dose_rate",
+                unit="uSv/h",
+                resolution=step,
+                full_scale=round(top * step, 9),
+            ),
+            Span(quantity="count_rate", unit="1/min", resolution=1.0, full_scale=top),
+        )
 
 
 class Decoder:

@@ -21,7 +21,7 @@ from typing import Literal
 
 import msgspec
 
-from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
+from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
 from drivers.asking import ask, wait_until
 from drivers.checksum import xor8
 from drivers.framing import Deframer, Drop, Frame, Take, Verdict, line_matcher
@@ -55,6 +55,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     valid_min: float | None = None
     valid_max: float | None = None
     """Outside of these, in `unit`, the value is a fault."""
+
+    @property
+    def published_unit(self) -> str:
+        return "ppm" if self.unit == "ppb" else self.unit
+
+    def published(self, value: float | None) -> float | None:
+        """`value`, in `unit`, as it is published."""
+        if value is None:
+            return None
+        return round(value * (0.001 if self.unit == "ppb" else 1.0), 9)
 
     def mistakes(self) -> Iterator[str]:
         """Sentences for all that types cannot say."""
@@ -153,6 +163,16 @@ class Config(DriverConfig, frozen=True, kw_only=True):
     def measures(self) -> tuple[str, ...]:
         return tuple(field.quantity for field in self.fields.values())
 
+    def spans(self) -> tuple[Span, ...]:
+        return tuple(
+            Span(
+                quantity=field.quantity,
+                unit=field.published_unit,
+                full_scale=field.published(field.full_scale),
+            )
+            for field in self.fields.values()
+        )
+
 
 class Reader:
     """What a line says, by the configuration; pure."""
@@ -248,20 +268,16 @@ class Decoder:
         ]
 
     def _sample(self, frame: Frame, field: Field, number: float | None, state: Quality) -> Sample:
-        factor, unit = (0.001, "ppm") if field.unit == "ppb" else (1.0, field.unit)
         value = None if number is None else number * field.scale + field.offset
         quality = _quality(field, value, state)
-        if value is not None:
-            value = round(value * factor, 9)
-        full_scale = field.full_scale
         return Sample(
             quantity=field.quantity,
-            value=None if quality is Quality.FAULT else value,
-            unit=unit,
+            value=None if quality is Quality.FAULT else field.published(value),
+            unit=field.published_unit,
             quality=quality,
             at=frame.at,
             raw=frame.data.decode("ascii", "replace"),
-            full_scale=None if full_scale is None else round(full_scale * factor, 9),
+            full_scale=field.published(field.full_scale),
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers import Quality
+from drivers import Quality, Span
 from drivers.line import Config, Decoder, Driver, Field
 from drivers.sim import text as sim
 from drivers.sim.line import Fault, Line
@@ -279,3 +279,7 @@ def test_error_texts(keys: dict[str, Any], sentence: str) -> None:
 
 def test_it_says_what_it_measures() -> None:
     assert MIGHTYOHM.measures() == ("dose_rate", "count_rate")
+    ozone = Field(quantity="o3", unit="ppb", full_scale=1000.0)
+    assert Config(columns=1, fields={"1": ozone}).spans() == (
+        Span(quantity="o3", unit="ppm", full_scale=1.0),
+    )
