@@ -13,7 +13,7 @@ from agent.alarms.standing import Standing
 from agent.messages import Alarm, AlarmState, FixBody, Reading
 from drivers import Quality
 
-POINTS = limits.load(places.named("limits", "responder"))
+POINTS = limits.load(places.named("limits", "responder")).points
 SILENT_S = {"gas": 5.0, "gnss": 3.0}
 HIGH = "gas/cl2/high"
 T = 1_790_000_000_000

@@ -17,7 +17,7 @@ from agent.alarms import gas
 from agent.alarms.setpoints import SetPoint
 from drivers import Quality
 
-POINTS = limits.load(places.named("limits", "responder"))
+POINTS = limits.load(places.named("limits", "responder")).points
 NONE: set[str] = set()
 
 Course = list[tuple[float | tuple[float | None, Quality] | None, set[str]]]
