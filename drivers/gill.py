@@ -21,7 +21,6 @@ from .checksum import xor8
 from .framing import WAIT, Deframer, Drop, Take, Verdict
 from .weather import (
     BAR,
-    CALM_M_S,
     FT_MIN,
     IN_HG,
     INCH_MM,
@@ -31,6 +30,7 @@ from .weather import (
     MPH,
     WIND_FULL_SCALE_M_S,
     Mount,
+    Vane,
     fahrenheit,
     mounted,
     sample,
@@ -230,7 +230,7 @@ class Decoder:
         self.counters = Counters() if counters is None else counters
         self._framer = Deframer(match_gill, limit=FRAME_MAX + 8, counters=self.counters)
         self._read = self._polar if self._config.model == "windsonic" else self._report
-        self._direction: dict[str, float | None] = {}
+        self._vane = Vane()
         self._said: set[str] = set()
 
     def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
@@ -267,19 +267,7 @@ class Decoder:
         speeds = sample(of_speed, speed, "m/s", at, text, quality, top)
         if quality is Quality.FAULT:
             return [speeds, sample(of_direction, None, "deg", at, text, quality)]
-        return [speeds, self._turned(of_direction, direction, speed, quality, at, text)]
-
-    def _turned(
-        self, quantity: str, direction: float | None, speed: float | None,
-        quality: Quality, at: float, text: str,
-    ) -> Sample:  # fmt: skip
-        """In a calm there is no direction: the last one is given, as stale."""
-        if direction is None and speed is not None and speed < CALM_M_S:
-            quality = Quality.STALE
-            direction = self._direction.get(quantity)
-        elif quality is Quality.GOOD:
-            self._direction[quantity] = direction
-        return sample(quantity, direction, "deg", at, text, quality)
+        return [speeds, self._vane.turned(of_direction, direction, speed, quality, at, text)]
 
     def _report(self, text: str, at: float) -> list[Sample]:
         words = self._config.words()
@@ -307,7 +295,7 @@ class Decoder:
         value = None if quality is Quality.FAULT else self._value(column, row[word])
         if column.unit == "deg" and column.part & _WIND and quality is not Quality.FAULT:
             speed = self._speed_beside(quantity, row)
-            return self._turned(quantity, value, speed, quality, at, text)
+            return self._vane.turned(quantity, value, speed, quality, at, text)
         top = self._config.full_scale if column.unit == "m/s" else None
         return sample(quantity, value, column.unit, at, text, quality, top)
 

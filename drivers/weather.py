@@ -112,3 +112,22 @@ def possible(quantity: str) -> tuple[float, float]:
     """Of `wind_speed_max` what holds for `wind_speed`; without ends where nothing is known."""
     families = [name for name in POSSIBLE if f"{quantity}_".startswith(f"{name}_")]
     return POSSIBLE[max(families, key=len)] if families else (-math.inf, math.inf)
+
+
+class Vane:
+    """Directions, and what becomes of them in a calm."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float | None] = {}
+
+    def turned(
+        self, quantity: str, direction: float | None, speed: float | None,
+        quality: Quality, at: float, raw: str,
+    ) -> Sample:  # fmt: skip
+        """Without wind there is no direction: the last one is given, as stale."""
+        if direction is None and speed is not None and speed < CALM_M_S:
+            quality = Quality.STALE
+            direction = self._last.get(quantity)
+        elif quality is Quality.GOOD:
+            self._last[quantity] = direction
+        return sample(quantity, direction, "deg", at, raw, quality)
