@@ -200,16 +200,23 @@ class Decoder:
 
 
 class Listener:
-    """Makes sense of a recording, in which each piece that was read at once is one answer."""
+    """Makes sense of a recording of the counter's side: answers with quiet between them."""
 
     def __init__(self, config: Config, counters: Counters | None = None) -> None:
-        self.decoder = Decoder(config, counters)
+        self._decoder = Decoder(config, counters)
+        self._quiet = True
 
     def feed(self, data: bytes, at: float) -> list[Sample | Fix]:
-        """Samples of the answers that `data`, read at monotonic time `at`, confirms."""
-        self.decoder.expect(self.decoder.wants)
-        self.decoder.feed(data, at)
-        return self.decoder.settle()
+        """Takes what was read at monotonic time `at`; `flush` gives what it says."""
+        if self._quiet:
+            self._quiet = False
+            self._decoder.expect(self._decoder.wants)
+        return self._decoder.feed(data, at)
+
+    def flush(self, at: float) -> list[Sample | Fix]:
+        """The line has been quiet up to `at`: samples of the answer, where it confirms one."""
+        self._quiet = True
+        return self._decoder.settle()
 
 
 listener = Listener

@@ -57,9 +57,11 @@ def test_the_model_says_how_long_a_count_is(version: bytes, count: bytes) -> Non
     assert trials.rows(got) == row(154.0, 1.001)
     assert decoder.counters.bytes_dropped == 0
     listener = Listener(Config())
-    assert trials.rows(s for data in (version, count, count) for s in listener.feed(data, 0.0)) == (
-        row(154.0, 1.001)
-    )
+    heard = []
+    for at, data in enumerate((version, count, count)):
+        assert listener.feed(data[:1], at) == listener.feed(data[1:], at) == []
+        heard += listener.flush(at + 0.5)
+    assert trials.rows(heard) == row(154.0, 1.001)
 
 
 def test_a_model_that_is_not_known_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

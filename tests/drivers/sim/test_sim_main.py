@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from drivers.sim import modbus, nmea, panel, winsen
-from drivers.sim.__main__ import Twin, obey
+from drivers.sim.__main__ import Twin, build, obey, parser, registered
 from drivers.sim.line import Line
 from tests.drivers.sim.client import client, receive
 from tests.waiting import until
@@ -129,3 +129,17 @@ async def test_input_at_its_end_goes_on_playing(tmp_path: Path) -> None:
         assert process.returncode is None
         os.kill(process.pid, signal.SIGTERM)
         assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("name", sorted(registered()))
+async def test_a_twin_that_registers_itself_plays_with_its_defaults(
+    tmp_path: Path, name: str
+) -> None:
+    options = parser().parse_args([name, "--link", str(tmp_path / "port")])
+    async with Line(options.link) as line:
+        twin = build(line, options)
+        task = asyncio.create_task(twin.run())
+        await asyncio.wait({task}, timeout=0.05)
+        assert not task.done(), task.exception()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
