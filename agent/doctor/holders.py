@@ -12,6 +12,8 @@ import msgspec
 BUSYBODIES = ("ModemManager", "brltty", "gpsd")
 """Programs that open serial adapters by themselves."""
 
+MASTERS = {"/dev/ptmx", "/dev/pts/ptmx"}
+
 
 class Holder(msgspec.Struct, frozen=True):
     pid: int
@@ -55,6 +57,9 @@ class Holders:
             except PermissionError:
                 self.hidden += 1
                 return
+            if opened & MASTERS:
+                # A twin keeps its pty's near end open as well: it is the instrument, and no rival.
+                opened = {device for device in opened if not device.startswith("/dev/pts/")}
             for device in opened:
                 self._by_device.setdefault(device, []).append(Holder(pid, self.names[pid]))
 

@@ -1,0 +1,62 @@
+"""What replay and doctor need of every driver, so that a new one needs no other edit."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config import driver_names
+from agent.doctor.recognise import FRAMES, candidates
+from agent.replay import Player
+from drivers import DriverConfig
+from drivers.recording import Chunk
+
+SERIAL = [
+    name
+    for name in driver_names()
+    if importlib.import_module(f"drivers.{name}").INSTRUMENT.wire == "serial"
+]
+
+
+def probes(name: str) -> list[tuple[Any, DriverConfig]]:
+    """Each configuration that a driver is listened with."""
+    module = importlib.import_module(f"drivers.{name}")
+    tables: tuple[dict[str, Any], ...] = getattr(module, "PROBES", ({},))
+    return [(module, msgspec.convert(keys, module.Config).check()) for keys in tables]
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_driver_can_be_listened_with_or_says_that_it_cannot(name: str) -> None:
+    for module, config in probes(name):
+        player = Player(module, config)
+        assert list(player.play([Chunk(0.0, b"")])) == []
+        assert player.counters.frames == 0
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_decoder_takes_its_configuration_and_counters(name: str) -> None:
+    module = importlib.import_module(f"drivers.{name}")
+    make = getattr(module, "listener", module.Decoder)
+    assert list(inspect.signature(make).parameters)[:2] == ["config", "counters"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.binary(max_size=400))
+def test_noise_is_recognised_by_nobody(data: bytes) -> None:
+    assert [found.driver for found in candidates([Chunk(0.0, data)])] == []
+    assert FRAMES == 2
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_text_that_is_no_instrument_s_convinces_no_driver(name: str) -> None:
+    text = b"[    1.234567] usb 1-1: new full-speed USB device number 5 using xhci\r\nlogin: \r\n"
+    for module, config in probes(name):
+        player = Player(module, config)
+        list(player.play([Chunk(0.0, text * 20)]))
+        assert player.counters.frames < FRAMES
