@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -243,14 +244,72 @@ async def test_a_stalled_disk_does_not_silence_the_unit(
 
 
 async def test_numbers_that_the_disk_never_kept_do_not_wait_for_ever(
-    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with unit(tmp_path / "store", uplink_config(mosquitto.port)) as made:
-        await on_disk(made)
-        really = made.store.append
-        monkeypatch.setattr(made.store, "append", lambda row, **how: None)
-        made.read(5)
-        monkeypatch.setattr(made.store, "append", really)
-        made.read(5)
-        async with center(mosquitto.port):
-            await settled(made)
+    async with Store.open(tmp_path / "store") as store:
+        offline = Unit(store)
+        offline.read(5)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "append", lambda row, **how: None)
+            offline.read(5)
+        offline.read(5)
+        await store.flush()
+    gate = Gate(20)
+    async with (
+        scripted(gate) as port,
+        unit(tmp_path / "store", uplink_config(port)) as made,
+    ):
+        old = made.store.epochs[min(made.store.epochs)]
+        assert (old.first, old.last) == (1, 15)
+        await settled(made)
+
+
+async def test_retention_may_take_an_epoch_whose_alarms_wait_in_the_lane(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with Store.open(tmp_path / "store") as store:
+            offline = Unit(store)
+            offline.alarms([alarm()])
+            await store.flush()
+    gate = Gate(1)
+    gate.open = False
+    async with (
+        scripted(gate) as port,
+        unit(tmp_path / "store", uplink_config(port)) as made,
+    ):
+        lanes = made.uplink._lanes
+        first, second, _ = sorted(made.store.epochs)
+        await until(lambda: second in {row.epoch for row in lanes._urgent}, "it waits")
+        await made.store.delete_before(second, 2)
+        assert second not in made.store.epochs
+        gate.open = True
+        gate.acknowledge()
+        await settled(made)
+        assert gate.topics.count("alarms") == 1
+        assert first in made.store.epochs
+
+
+async def test_retention_may_take_what_has_just_been_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Store.open(tmp_path / "store") as store:
+        offline = Unit(store)
+        offline.read(10)
+        await store.flush()
+    gate = Gate(20)
+    async with (
+        scripted(gate) as port,
+        unit(tmp_path / "store", uplink_config(port)) as made,
+    ):
+        store, really = made.store, made.store.read
+        old = min(store.epochs)
+
+        async def read(epoch: int, *how: Any) -> list[Row]:
+            rows = await really(epoch, *how)
+            if epoch == old and rows:
+                await store.delete_before(old, 11)
+            return rows
+
+        monkeypatch.setattr(store, "read", read)
+        await until(lambda: old not in store.epochs, "retention was in between")
+        made.read(3)
+        await settled(made)
