@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -135,7 +136,11 @@ async def test_input_at_its_end_goes_on_playing(tmp_path: Path) -> None:
 async def test_a_twin_that_registers_itself_plays_with_its_defaults(
     tmp_path: Path, name: str
 ) -> None:
-    options = parser().parse_args([name, "--link", str(tmp_path / "port")])
+    known = argparse.ArgumentParser()
+    registered()[name].add_arguments(known)
+    # Some play files that the kernel would show, and no line.
+    folder = ["--folder", str(tmp_path)] if "--folder" in known.format_help() else []
+    options = parser().parse_args([name, "--link", str(tmp_path / "port"), *folder])
     async with Line(options.link) as line:
         twin = build(line, options)
         task = asyncio.create_task(twin.run())
