@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from . import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
 from .asking import ask, wait_until
+from .bus import turn
 from .framing import WAIT, Deframer, Drop, Take, Verdict
 from .weather import Mount, mounted, sample
 
@@ -31,6 +32,7 @@ INSTRUMENT = Instrument(
     evidence="from datasheet",
     baudrate=19200,
     poll=True,
+    bus=True,
 )
 
 PROBES = ({"mount": "fixed"},)
@@ -303,7 +305,10 @@ class Driver:
 
         while True:
             due = self._now() + self.config.period_s
-            self.counters.bytes_dropped += port.discard_input()
-            decoder.expect_reply()
-            await ask(port, question, hear, self.config.timeout_s, self._now)
+            async with turn(port):
+                self.counters.bytes_dropped += port.discard_input()
+                decoder.expect_reply()
+                await ask(port, question, hear, self.config.timeout_s, self._now)
+                # Others on the line may ask only when this answer is over.
+                await wait_until(0.0, self._now)
             await wait_until(due, self._now)

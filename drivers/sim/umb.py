@@ -9,6 +9,7 @@ import argparse
 import math
 import struct
 from collections import deque
+from collections.abc import Sequence
 
 from drivers.sim.line import Line
 
@@ -68,13 +69,15 @@ def many(station: int, telegrams: list[bytes]) -> bytes:
 
 
 class Twin:
-    """One station on `line`; `set` takes what it feels; None is a failed measurement (2B)."""
+    """Stations on `line`, side by side; `set` takes what they feel; None is a failed measurement
+    (2B)."""
 
-    def __init__(self, line: Line, *, device: int = 1) -> None:
-        if not 1 <= device <= 255:
-            raise ValueError(f"device is {device}, expected 1 to 255")
+    def __init__(self, line: Line, *, devices: Sequence[int] = (1,)) -> None:
+        for device in devices:
+            if not 1 <= device <= 255:
+                raise ValueError(f"device is {device}, expected 1 to 255")
         self._line = line
-        self.station = 0x7000 + device
+        self.stations = tuple(0x7000 + device for device in devices)
         self._values: dict[str, float | None] = {name: row[2] for name, row in _CHANNELS.items()}
         self.busy = False
         """True: it has just been switched on, and says status 28."""
@@ -90,15 +93,15 @@ class Twin:
                 raise ValueError(f"{name} is {value}, expected a finite number or None")
         self._values.update(values)
 
-    def answer(self, payload: bytes) -> bytes:
-        """The frame that answers a command."""
+    def answer(self, station: int, payload: bytes) -> bytes:
+        """The frame with which `station` answers a command."""
         if payload[0] == 0x23 and len(payload) == 4:
             told = self._telegram(int.from_bytes(payload[2:4], "little"))
-            return frame(_MASTER, self.station, payload[:2] + told)
+            return frame(_MASTER, station, payload[:2] + told)
         if payload[0] == 0x2F and len(payload) == 3 + 2 * payload[2]:
             asked = struct.unpack(f"<{payload[2]}H", payload[3:])
-            return many(self.station, [self._telegram(channel) for channel in asked])
-        return frame(_MASTER, self.station, payload[:2] + bytes((UNKNOWN_COMMAND,)))
+            return many(station, [self._telegram(channel) for channel in asked])
+        return frame(_MASTER, station, payload[:2] + bytes((UNKNOWN_COMMAND,)))
 
     def _telegram(self, channel: int) -> bytes:
         for name, (number, kind, _) in _CHANNELS.items():
@@ -118,18 +121,20 @@ class Twin:
                 if len(held) < 8 or len(held) < 12 + held[6]:
                     break
                 question, held = held[: 12 + held[6]], held[1:]
-                if question != frame(self.station, _MASTER, question[8:-4]):
+                station = int.from_bytes(question[2:4], "little")
+                if question != frame(station, _MASTER, question[8:-4]):
                     continue
                 held = held[len(question) - 1 :]
                 self.commands.append(question[8:10])
-                await self._line.write(self.answer(question[8:-4]))
+                if station in self.stations:
+                    await self._line.write(self.answer(station, question[8:-4]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m drivers.sim umb`."""
-    parser.add_argument("--device", type=int, default=1)
+    parser.add_argument("--device", type=int, nargs="+", default=[1])
 
 
 def build(line: Line, options: argparse.Namespace) -> Twin:
     """The twin that the command line asks for."""
-    return Twin(line, device=options.device)
+    return Twin(line, devices=options.device)

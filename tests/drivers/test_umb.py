@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import Quality
+from drivers.bus import Buses
 from drivers.sim import umb as sim
 from drivers.sim.line import Line
 from drivers.umb import CHANNELS, FRAME_MAX, Config, Decoder, Driver, frame, split
 
+from ..waiting import until
 from . import trials
 
 GOOD, FAULT = Quality.GOOD, Quality.FAULT
@@ -210,6 +213,26 @@ async def test_a_station_that_starts_and_one_that_fails(tmp_path: Path) -> None:
             await got.reads("precipitation_type", 60.0)
             await got.reads("radiation", 430.5)
         assert {s.quantity for _, s in got.samples} <= {c.quantity for c in CHANNELS.values()}
+
+
+async def test_a_dead_station_on_the_bus_does_not_starve_the_others(tmp_path: Path) -> None:
+    async with Line(tmp_path / "bus") as line:
+        playing = asyncio.create_task(sim.Twin(line, devices=(1, 3)).run())
+        buses = Buses()
+        got = {device: trials.Got(line) for device in (1, 2, 3)}
+
+        async def read_one(device: int) -> None:
+            async with buses.open_port(str(line.link), baudrate=19200) as port:
+                await Driver(quick(device=device)).run(port, got[device].take)
+
+        reading = [asyncio.create_task(read_one(device)) for device in got]
+        for device in (1, 3):
+            await until(lambda d=device: len(got[d].of("rain")) >= 3, f"station {device} is read")  # type: ignore[misc]
+        assert not any(task.done() for task in reading)
+        for task in (playing, *reading):
+            task.cancel()
+        await asyncio.gather(playing, *reading, return_exceptions=True)
+        assert got[2].samples == []
 
 
 async def test_unplugged_and_back(tmp_path: Path) -> None:
