@@ -12,17 +12,27 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, control, health, topics
+from agent import __version__, control, exposures, health, topics
 from agent.alarms.engine import PANEL, Engine
+from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
 from agent.annunciator import Annunciator
 from agent.clock import UnitClock
 from agent.commands import Commands
-from agent.config import Config
+from agent.config import Config, Profile
+from agent.exposures import Exposures
 from agent.hub import Hub
 from agent.media import wire
 from agent.media.host import MediaHost
-from agent.messages import ActiveAlarms, Alarm, CameraStatus, LimitStatus, SourceStatus, Status
+from agent.messages import (
+    ActiveAlarms,
+    Alarm,
+    CameraStatus,
+    LimitStatus,
+    Reading,
+    SourceStatus,
+    Status,
+)
 from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.overlay import Overlay
@@ -62,11 +72,19 @@ class App:
         self.annunciator = Annunciator()
         self.panel: Panel | None = None
         self.overlay = Overlay(unit)
+        self.exposures: Exposures | None = None
         self.hub = Hub(
             self.engine, self.outbox, self.clock,
             on_alarms=self._announce, on_reading=self.overlay.reading,
             calibrations={source.name: source.table.calibration for source in config.sources},
+            judges=(self._dose,),
         )  # fmt: skip
+        person = Wearer(name=unit.wearer, id=unit.wearer_id)
+        if unit.profile is not Profile.MONITOR or person != Wearer():
+            self.exposures = Exposures(
+                self.engine, store, self.clock, hold_s=silent_s, configured=person,
+                on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self._soon,
+            )  # fmt: skip
         self.media = MediaHost(
             wire.MediaConfig(
                 unit=unit.id, mark=unit.mark, cameras=config.cameras,
@@ -78,6 +96,8 @@ class App:
         self.commands.verbs = verb_table(
             self.outbox, self.engine, self.clock, self.media, self.hub.alarms
         )
+        if self.exposures is not None:
+            self.commands.verbs |= exposures.verbs(self.exposures)
         self.signalling = Signalling(unit, self.clock, self.media, group, self.hub.event)
         buses = Buses()
         self.sources = [
@@ -115,6 +135,7 @@ class App:
             ),
             verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
             limits=self._limits(),
+            exposure=self.exposures.report() if self.exposures is not None else None,
         )  # fmt: skip
 
     def _sources(self) -> tuple[SourceStatus, ...]:
@@ -166,6 +187,13 @@ class App:
             "media": msgspec.to_builtins(self.media.stats),
         }
 
+    def _soon(self) -> None:
+        self._status_due.set()
+
+    def _dose(self, reading: Reading, age_s: float) -> None:
+        if self.exposures is not None:
+            self.exposures.reading(reading, age_s)
+
     # -- what parts tell ---------------------------------------------------------------------
 
     def restore_alarms(self) -> None:
@@ -174,6 +202,8 @@ class App:
         changes = self.engine.restore(saved, time.monotonic(), self.clock.now_ms())
         self._announce(changes)
         self.hub.record(changes)
+        if self.exposures is not None:
+            self.exposures.begin()
 
     def _show(self, active: tuple[Alarm, ...]) -> None:
         if self.panel is not None:
@@ -248,6 +278,8 @@ class App:
         while True:
             now = time.monotonic()
             self.hub.alarms(self.engine.tick(now, self.clock.now_ms()))
+            if self.exposures is not None:
+                self.exposures.tick()
             self._show(self.engine.active())
             due = self.engine.next_tick()
             await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
@@ -348,6 +380,8 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     health.notify("STOPPING=1")
     await _end(sources)
     app.hub.event("stopping", "agent")
+    if app.exposures is not None:
+        app.exposures.keep()
     # Only what is committed counts as waiting, and as the last number in the final status.
     await app.store.flush()
     await app.drain()

@@ -16,7 +16,7 @@ import msgspec
 
 import drivers
 from agent import evidence, set_points, topics
-from agent.alarms.engine import PANEL
+from agent.alarms.engine import OWN, PANEL
 from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
 from agent.calibration import Calibration
@@ -29,13 +29,14 @@ from drivers.panel import PanelConfig
 DEFAULT_VERBS = (
     "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
 )  # fmt: skip
-VERBS = DEFAULT_VERBS
+VERBS = (*DEFAULT_VERBS, "wearer")
 """What an uplink can be allowed."""
 
 Slug = Annotated[
     str,
     msgspec.Meta(pattern=topics.SLUG.pattern, description="1 to 63 of a-z, 0-9 and inner hyphens"),
 ]
+PersonName = Annotated[str, msgspec.Meta(max_length=64, description="at most 64 characters")]
 Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535, description="1 to 65535")]
@@ -62,6 +63,8 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     mark: Mark = Mark.ACTUAL
     name: dict[str, str] = {}
+    wearer: PersonName = ""
+    wearer_id: PersonName = ""
 
     @property
     def exercise(self) -> bool:
@@ -131,6 +134,8 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     def mistakes(self) -> Iterator[tuple[str, str]]:
         if self.name == PANEL:
             yield "name", f"{PANEL!r} is the name of the unit's own buttons; choose another"
+        elif self.name in OWN:
+            yield "name", f"{self.name!r} is the name of the unit itself; choose another"
         if sentence := ports.mistake(self.port):
             yield "port", sentence
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.alarms.engine import POSITION, Engine
 from agent.calibration import Calibration
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 OnAlarms = Callable[[list[Alarm]], None]
 OnReading = Callable[[Reading], None]
+OnAged = Callable[[Reading, float], None]
+"""A reading and its age in seconds."""
 
 
 class Hub:
@@ -34,7 +36,9 @@ class Hub:
         on_alarms: OnAlarms,
         on_reading: OnReading,
         calibrations: Mapping[str, Calibration] | None = None,
+        judges: Sequence[OnAged] = (),
     ) -> None:
+        """`judges`: what else may raise an alarm at a reading, in the same turn."""
         self.engine = engine
         self.latest: dict[tuple[str, str], Reading] = {}
         self._outbox = outbox
@@ -42,6 +46,7 @@ class Hub:
         self._on_alarms = on_alarms
         self._on_reading = on_reading
         self._calibrations = calibrations or {}
+        self._judges = judges
         self._mismatched: set[tuple[str, str, str]] = set()
 
     def emit(self, source: str, sample: Sample | Fix) -> None:
@@ -53,6 +58,8 @@ class Hub:
             sample = calibration.judged(sample, self._clock.now_ms())
         reading = _reading(source, sample)
         self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
+        for judge in self._judges:
+            judge(reading, now - sample.at)
         self._check_unit(reading)
         key = (source, reading.quantity)
         self.latest[key] = reading

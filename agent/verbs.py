@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -41,12 +41,22 @@ class VideoStopArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: str = ""
 
 
+class WearerArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who wears the unit from now on; both empty: nobody who is known."""
+
+    name: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    new_shift: bool = False
+    """Close the dose also where it is the same person."""
+
+
 ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "resend": ResendArgs,
     "alarm.ack": AlarmArgs,
     "sos.confirm": SosArgs,
     "video.start": VideoStartArgs,
     "video.stop": VideoStopArgs,
+    "wearer": WearerArgs,
 }
 """What `args` of each verb must be."""
 

@@ -15,6 +15,10 @@ from drivers import Quality
 
 PANEL = "panel"
 """The source of what a person pressed."""
+UNIT = "unit"
+"""The source of what the unit finds in itself: its disk, its clock."""
+OWN = frozenset({PANEL, UNIT})
+"""Names that no instrument may have."""
 POSITION = "position"
 
 
@@ -31,7 +35,7 @@ class Engine:
         """`set_points` by quantity; `own_points` by (source, quantity), in their place."""
         self._points = set_points
         self._own_points = own_points or {}
-        self._sources = frozenset(silent_s) | {PANEL}
+        self._sources = frozenset(silent_s) | OWN
         self._channels: dict[tuple[str, str], gas.Channel] = {}
         self._standing: dict[str, Standing] = {}
         self._fresh = Freshness(silent_s, at)
@@ -64,6 +68,12 @@ class Engine:
     def next_tick(self) -> float | None:
         """Monotonic seconds at which `tick` has something to say; None: at no time."""
         return self._fresh.next_due()
+
+    def condition(self, cause: Cause, *, holds: bool) -> list[Alarm]:
+        """What another room has judged: a dose, a full disk, a person who does not move."""
+        if cause.fix is None:
+            cause = msgspec.structs.replace(cause, fix=self.fix)
+        return self._set(cause, holds=holds)
 
     def sos(self, t: int) -> list[Alarm]:
         """The button was held.  It has no end of its own: a person must confirm it."""
@@ -130,7 +140,7 @@ class Engine:
                 news += self._set(gone, holds=False)
             elif message.code == "silent":
                 self._fresh.restore(message.source, message.quantity, at)
-            elif known.present and message.source != PANEL:
+            elif known.present and message.code in gas.CODES:
                 key = (message.source, message.quantity)
                 channel = self._channels.get(key, gas.Channel())
                 self._channels[key] = gas.Channel(holding=channel.holding | {message.code})

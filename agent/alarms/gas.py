@@ -15,6 +15,10 @@ import msgspec
 from agent.alarms.setpoints import SetPoint
 from drivers import Quality
 
+CODES = frozenset({
+    "low", "high", "deficient", "critical", "over_range", "under_range", "fault",
+})  # fmt: skip
+"""What is judged here."""
 CONFIRM_LOW = 2
 """Samples in a row for the first alarm."""
 SAME = 1e-9
