@@ -7,12 +7,12 @@ from pathlib import Path
 
 from agent import config, evidence, limits
 from agent.toml import ConfigError, Document
-from drivers import modbus_map
+from drivers import modbus_map, router_map
 
 
 def mistakes(path: Path) -> tuple[str, ...]:
-    """Every mistake of a configuration, a scenario, a file of set points or a Modbus map; empty:
-    good."""
+    """Every mistake of a configuration, a scenario, a file of set points or a map of an instrument
+    or a router; empty: good."""
     try:
         document = Document.read(path)
         document.raise_mistakes()
@@ -25,11 +25,13 @@ def mistakes(path: Path) -> tuple[str, ...]:
             limits.load(path)
         elif "quantity" in document.data:
             modbus_map.parse(document.data, str(path))
+        elif "signal" in document.data:
+            router_map.parse(document.data, str(path))
         else:
             config.load(path)
     except ConfigError as error:
         return error.mistakes
-    except modbus_map.MapError as error:
+    except (modbus_map.MapError, router_map.RouterMapError) as error:
         return tuple(str(error).splitlines())
     return ()
 

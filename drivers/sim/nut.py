@@ -7,7 +7,6 @@ INSTCMD, FSD, LOGIN ...) is refused and kept in `commands`.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 from collections import deque
 
@@ -113,21 +112,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build(line: Line, options: argparse.Namespace) -> Twin:
     return Twin(line, ups=options.ups)
-
-
-async def serve(twin: Twin, host: str = "127.0.0.1", port: int = 0) -> asyncio.Server:
-    """The same twin on a real TCP port, for who wants to see connections come and go."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                command = line.decode("ascii", "replace").strip()
-                twin.commands.append(command)
-                writer.write(twin.answer(command))
-                await writer.drain()
-        except (ConnectionError, ValueError):
-            return
-        finally:
-            writer.close()
-
-    return await asyncio.start_server(talk, host, port)

@@ -14,7 +14,8 @@ from drivers import Quality
 from drivers.nut import Config, Decoder, Driver
 from drivers.ports import open_port
 from drivers.sim import nut as sim
-from drivers.sim.line import Line
+from drivers.sim.line import Fault, Line
+from drivers.sim.netline import NetLine
 
 from .files import Heard
 from .trials import (
@@ -153,21 +154,19 @@ async def test_unplugged_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ups", "other"])
-async def test_over_real_tcp(tmp_path: Path, name: str) -> None:
-    twin = sim.Twin(Line(tmp_path / "unused"), ups=name)
-    server = await sim.serve(twin)
+async def test_over_real_tcp(name: str) -> None:
     heard = Heard()
-    try:
-        number = server.sockets[0].getsockname()[1]
-        async with open_port(f"tcp://127.0.0.1:{number}") as port:
+    async with NetLine() as line:
+        twin = asyncio.create_task(sim.Twin(line, ups=name).run())
+        async with open_port(line.name) as port:
             task = asyncio.create_task(Driver(FAST).run(port, heard.take))
             if name == "ups":
                 await heard.reads("battery", 100.0)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                line.inject(Fault.UNPLUG)
+                with pytest.raises(OSError, match="the far end has"):
+                    await asyncio.wait_for(task, 10)
             else:
                 with pytest.raises(ConnectionRefusedError, match="UNKNOWN-UPS to LIST VAR ups"):
                     await asyncio.wait_for(task, 10)
-    finally:
-        server.close()
-        await server.wait_closed()
+        twin.cancel()
+        await asyncio.gather(twin, return_exceptions=True)
