@@ -40,7 +40,7 @@ async def ask(device: str, addresses: Sequence[int]) -> Heard | None:
     """Who answers; None: nobody.  OSError: the port cannot be opened, or is lost."""
     async with ports.open_port(device, baudrate=WINSEN_BAUDRATE) as port:
         chunks = await _ask_winsen(port)
-    if found := await asyncio.to_thread(candidates, tuple(chunks), {"mode": "query"}):
+    if found := await asyncio.to_thread(candidates, tuple(chunks), "query"):
         return Heard(baudrate=WINSEN_BAUDRATE, chunks=tuple(chunks), candidates=tuple(found))
     network = ports.is_network(device)
     for baudrate in MODBUS_BAUDRATES[:1] if network else MODBUS_BAUDRATES:

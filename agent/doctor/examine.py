@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -30,7 +31,14 @@ def examine(args: argparse.Namespace) -> int:
     if args.ask and not (args.listen or args.all):
         sys.stderr.write("--ask needs a port: --listen PORT, or --all\n")
         return USAGE_ERROR
-    return asyncio.run(_examine(args))
+    # While drivers are tried, what they think of each other's bytes is of no interest.
+    log = logging.getLogger("drivers")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        return asyncio.run(_examine(args))
+    finally:
+        log.setLevel(level)
 
 
 async def _examine(args: argparse.Namespace) -> int:
@@ -138,9 +146,11 @@ def _heard(heard: Heard, data: dict[str, Any], number: int, asked: bool) -> Iter
     lines = toml_lines(
         best, data["device"], heard.baudrate, f"{best.driver.replace('_', '-')}{number}"
     )
+    sure = not best.choices
     yield Finding(
-        part="listening", code="listening_found", level=Level.GOOD,
-        data={**data, **_about(best), "toml": lines},
+        part="listening", code="listening_found" if sure else "listening_unsure",
+        level=Level.GOOD if sure else Level.WARN,
+        data={**data, **_about(best), "keys": ", ".join(best.choices), "toml": lines},
     )  # fmt: skip
     for other in others:
         if other.values:

@@ -7,7 +7,7 @@ try, where it needs keys.  What counts is frames whose check was right; two are 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -57,26 +57,26 @@ class _Trial(msgspec.Struct, frozen=True):
     evidence: str
 
 
-def candidates(chunks: Sequence[Chunk], extra: Mapping[str, Any] | None = None) -> list[Candidate]:
-    """Drivers that understand `chunks`, the best first.  `extra`: keys for those that know them."""
+def candidates(chunks: Sequence[Chunk], mode: str = "active") -> list[Candidate]:
+    """Drivers that understand `chunks`, the best first.  `mode`: whether the instrument spoke by
+    itself (`active`) or was asked (`query`), for the drivers that have such a key."""
     found = [
         candidate
         for name in config.driver_names()
-        if (candidate := _of_driver(name, chunks, extra or {})) is not None
+        if (candidate := _of_driver(name, chunks, mode)) is not None
     ]
     return sorted(found, key=lambda candidate: candidate.score, reverse=True)
 
 
-def _of_driver(name: str, chunks: Sequence[Chunk], extra: Mapping[str, Any]) -> Candidate | None:
+def _of_driver(name: str, chunks: Sequence[Chunk], mode: str) -> Candidate | None:
     module = importlib.import_module(f"drivers.{name}")
     if module.INSTRUMENT.wire != "serial":
         return None
-    known = {key: value for key, value in extra.items() if key in module.Config.__struct_fields__}
     probes: Sequence[dict[str, Any]] = getattr(module, "PROBES", ({},))
     trials = [
         trial
         for keys in probes
-        for trial in _tried(module, {**keys, **known}, chunks)
+        for trial in _tried(module, keys, mode, chunks)
         if trial.frames >= FRAMES and trial.explained >= EXPLAINED
     ]
     if not trials:
@@ -100,11 +100,21 @@ def _of_driver(name: str, chunks: Sequence[Chunk], extra: Mapping[str, Any]) -> 
     )  # fmt: skip
 
 
-def _tried(module: Any, keys: dict[str, Any], chunks: Sequence[Chunk]) -> Iterator[_Trial]:
+def _tried(
+    module: Any, keys: dict[str, Any], mode: str, chunks: Sequence[Chunk]
+) -> Iterator[_Trial]:
     """One trial, or none where these keys are no configuration."""
     try:
-        options = msgspec.convert(keys, module.Config).check()
-    except ValueError:
+        options = msgspec.convert({"mode": mode, **keys}, module.Config)
+    except msgspec.ValidationError:
+        # This wire has no such key, or other words for it.
+        try:
+            options = msgspec.convert(keys, module.Config)
+        except msgspec.ValidationError:
+            return
+    else:
+        keys = {**keys, "mode": mode} if mode == "query" else keys
+    if [*options.mistakes()]:
         return
     player = Player(module, options)
     found = list(player.play(chunks))

@@ -164,6 +164,12 @@ SENTENCES = {
         "{device}：{baudrate} 波特，驱动 {driver}（{evidence}），{frames} 帧 {quantities}",
         "{device}: {baudrate} bit/s, driver {driver} ({evidence}), {frames} frames {quantities}",
     ),
+    "listening_unsure": (
+        "{device}：{baudrate} 波特，像是驱动 {driver}（{evidence}），{frames} 帧，"
+        "但数据里没有 {keys}；别家模块也发同样的帧，以标签为准",
+        "{device}: {baudrate} bit/s, as of driver {driver} ({evidence}), {frames} frames, which do "
+        "not say {keys}; other makers' modules send the same: the label decides",
+    ),
     "listening_also": (
         "{device}：驱动 {driver}（{evidence}）也能读 {quantities}",
         "{device}: driver {driver} ({evidence}) can read it too {quantities}",

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from agent.doctor import ask as asking
-from agent.doctor import examine
+from agent.doctor import examine, words
 from agent.doctor.ask import ask
 from agent.doctor.finding import Finding
 from agent.doctor.holders import Holders
@@ -266,6 +266,19 @@ async def test_a_line_that_speaks_is_never_asked(
         assert twin.mode is winsen.Mode.ACTIVE
     assert found[0].code == "listening_found"
     assert found[0].data["toml"][2].startswith('driver = "winsen"  # from datasheet')
+
+
+async def test_what_the_frames_do_not_say_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(
+        tmp_path, winsen.Twin, module="ze03", gas="h2s", layout="86", period_s=0.05
+    ) as twin:
+        twin.set(h2s=12.0)
+        (found, *_) = await findings(port(tmp_path), monkeypatch)
+    assert (found.code, found.level, found.data["keys"]) == ("listening_unsure", "warn", "gas")
+    assert any(line.startswith("gas = ") for line in found.data["toml"])
+    assert "which do not say gas; other makers' modules send the same" in words.say(found, "en")
 
 
 async def test_a_held_port_is_named_with_its_holder_and_skipped(
