@@ -12,7 +12,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,23 +140,12 @@ class Decoder:
             if found is None:
                 self.counters.bytes_dropped += len(frame.data)
                 continue
-            samples += [
-                self._sample(signal, raw, frame.at)
-                for signal, raw in zip(self._map.signals, found, strict=True)
-            ]
+            # A page with nothing of what was there is another page: its login, as a rule.
+            seen = set() if all(raw == _GONE for raw in found) else self._seen
+            pairs = list(zip(self._map.signals, found, strict=True))
+            samples += [_sample(signal, raw, frame.at, seen) for signal, raw in pairs]
+            self._seen |= {signal.quantity for signal, raw in pairs if raw != _GONE}
         return samples
-
-    def _sample(self, signal: Signal, raw: Any, at: float) -> Sample:
-        value, quality = _meaning(signal, raw)
-        if value is not None:
-            self._seen.add(signal.quantity)
-        elif raw == _GONE and signal.quantity in self._seen:
-            # Some routers leave out what they cannot measure; one that never had it is not right.
-            quality = Quality.STALE
-        return Sample(
-            quantity=signal.quantity, value=value, unit=signal.unit, quality=quality, at=at,
-            raw=(raw.why if isinstance(raw, snmp.Absent) else str(raw))[:RAW_MAX],
-        )  # fmt: skip
 
     def _page(self, body: bytes) -> list[Any] | None:
         """What each signal's place holds; None: the page is not of the kind that the map reads."""
@@ -199,6 +188,17 @@ def _in_json(document: Any, path: str) -> Any:
 def _in_text(text: str, regex: str) -> Any:
     found = re.search(regex, text)
     return _GONE if found is None else found[1]
+
+
+def _sample(signal: Signal, raw: Any, at: float, seen: Set[str]) -> Sample:
+    value, quality = _meaning(signal, raw)
+    if raw == _GONE and signal.quantity in seen:
+        # Some routers leave out what they cannot measure; one that never had it is not right.
+        quality = Quality.STALE
+    return Sample(
+        quantity=signal.quantity, value=value, unit=signal.unit, quality=quality, at=at,
+        raw=(raw.why if isinstance(raw, snmp.Absent) else str(raw))[:RAW_MAX],
+    )  # fmt: skip
 
 
 def _meaning(signal: Signal, raw: Any) -> tuple[float | None, Quality]:

@@ -90,8 +90,11 @@ def test_what_is_not_there_is_a_fault() -> None:
 def test_what_was_there_and_is_no_more_is_no_fault() -> None:
     decoder = Decoder(JSON)
     decoder.feed(PAGE, 0.0)
-    found = rows(decoder.feed(b'{"mobile": []}\0', 1.0))
-    assert [(row[1], row[3]) for row in found] == [(None, STALE)] * 5
+    found = rows(decoder.feed(b'{"mobile": [{"rssi": -99}]}\0', 1.0))
+    assert [(row[1], row[3]) for row in found] == [(-99.0, GOOD)] + [(None, STALE)] * 4
+    # But a page with nothing of it is another page.
+    found = rows(decoder.feed(b'{"login": "please"}\0', 2.0))
+    assert [(row[1], row[3]) for row in found] == [(None, FAULT)] * 5
 
 
 @given(st.binary(max_size=200))
