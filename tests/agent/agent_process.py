@@ -23,19 +23,21 @@ END_S = 10.0
 class AgentProcess:
     """One unit; started as often as wanted, on the same configuration and store."""
 
-    def __init__(self, folder: Path, tables: str, *, unit: str = "ex-cv-01") -> None:
+    def __init__(
+        self, folder: Path, tables: str, *, unit: str = "ex-cv-01", mark: str = "exercise"
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "agent.toml"
         self.store = folder / "state"
         self.log = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
-        self.write(tables, unit)
+        self.write(tables, unit, mark)
 
-    def write(self, tables: str, unit: str = "ex-cv-01") -> None:
+    def write(self, tables: str, unit: str = "ex-cv-01", mark: str = "exercise") -> None:
         """The configuration: identity, store and no video, and `tables`."""
         head = (
-            f'[unit]\nid = "{unit}"\norg = "hubei"\nprofile = "vehicle"\nmark = "exercise"\n'
+            f'[unit]\nid = "{unit}"\norg = "hubei"\nprofile = "vehicle"\nmark = "{mark}"\n'
             f'[store]\ndir = "{self.store}"\n'
         )
         media = "" if "[media]" in tables else "[media]\nenabled = false\n"
