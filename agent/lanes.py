@@ -315,11 +315,8 @@ class Lanes:
         for epoch, holes in self._cursor.unclaimed():
             if rows := await store.read(epoch, holes, classes, most):
                 self._wanted |= set(classes)
-                # While the store was asked, the live lane may have taken some, or retention all.
-                return [
-                    row for row in rows
-                    if row.epoch in store.epochs and not self._cursor.is_claimed(row)
-                ]  # fmt: skip
+                # While the store was asked, the live lane may have taken some.
+                return [row for row in rows if not self._cursor.is_claimed(row)]
         return []
 
     async def _skip_absent(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from agent.clock import UnitClock, boottime_ms
-from agent.messages import Class, Envelope, EpochStatus, epoch_order, join_record
+from agent.messages import Class, Clock, Envelope, EpochStatus, Event, epoch_order, join_record
 from agent.rows import Epoch, Row
 from agent.store import Store
 
@@ -25,8 +25,20 @@ STALL_S = 0.02
 LATE_MS = 5000
 URGENT = frozenset({Class.ALARMS, Class.ACK})
 NEWEST_MAX = 1000
+KNOWN = frozenset({Clock.GNSS, Clock.NTP})
+CORRECTION_MS = 500
+"""A guessed clock that was off by less is not worth an event."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Guess(msgspec.Struct, frozen=True):
+    """Numbers of this epoch whose clock nothing had set."""
+
+    first: int
+    last: int
+    offset: int
+    """UTC minus CLOCK_BOOTTIME, ms, as the last of them had it."""
 
 
 class Outbox:
@@ -47,6 +59,8 @@ class Outbox:
         """Appended and not handed to the listeners yet."""
         self._stall: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._guess: _Guess | None = None
+        store.on_trouble = self._tell_trouble
 
     def append(self, klass: Class, body: Any, *, newest: str = "", ack_of: str = "") -> Row:
         """Number a record and hand it to the disk.  `body`: a message, encoded here, once."""
@@ -63,7 +77,27 @@ class Outbox:
         if self._stall is None:
             self._stall = self._loop.call_later(STALL_S, self._stalled)
         self.store.append(row, urgent=klass in URGENT, done=self._committed, ack_of=ack_of)
+        self._watch_clock(row)
         return row
+
+    def _tell_trouble(self, text: str) -> None:
+        name = "store_trouble" if text else "store_well"
+        self.append(Class.EVENTS, Event(event=name, source="store", detail=text))
+
+    def _watch_clock(self, row: Row) -> None:
+        """Once the time is known, say by how much the guessed ones of this epoch were off: what
+        has been sent with them cannot be stamped anew."""
+        guess, offset = self._guess, row.t - row.mono
+        if row.clock not in KNOWN:
+            self._guess = _Guess(guess.first if guess else row.seq, row.seq, offset)
+        elif guess is not None:
+            self._guess = None
+            if abs(offset - guess.offset) > CORRECTION_MS:
+                data = {
+                    "epoch": self.epoch.name, "first": guess.first, "last": guess.last,
+                    "offset_ms": offset - guess.offset,
+                }  # fmt: skip
+                self.append(Class.EVENTS, Event(event="clock_corrected", data=data))
 
     def _committed(self, row: Row) -> None:
         self.epoch.last = max(self.epoch.last, row.seq)

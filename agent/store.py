@@ -83,7 +83,9 @@ class Store:
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets an exception when the file turns out damaged while the agent runs."""
         self._file = _File(path)
-        self._writer = Writer(self._file, str(path), self._fail)
+        self.on_trouble: Callable[[str], None] = lambda text: None
+        """Called with `trouble` whenever that changes."""
+        self._writer = Writer(self._file, str(path), self._fail, lambda text: self.on_trouble(text))
         self._closing = False
 
     @classmethod

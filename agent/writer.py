@@ -54,12 +54,19 @@ class Job(msgspec.Struct, frozen=True):
 class Writer:
     """Made on the loop; `start`, `put` and `close` are called there."""
 
-    def __init__(self, file: File, name: str, on_failed: Callable[[OSError], None]) -> None:
+    def __init__(
+        self,
+        file: File,
+        name: str,
+        on_failed: Callable[[OSError], None],
+        on_trouble: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.trouble = ""
         """Why nothing can be written at present; empty: all is well."""
         self._file = file
         self._name = name
         self._on_failed = on_failed
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -188,6 +195,7 @@ class Writer:
     def _set_trouble(self, text: str) -> None:
         if text != self.trouble:
             self.trouble = text
+            self._tell(lambda: self._on_trouble(text))
             if text:
                 log.error("%s: cannot be written: %s", self._name, text)
             else:

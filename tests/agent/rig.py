@@ -44,7 +44,7 @@ UNIT = UnitConfig(
     name={"zh": "指挥车01", "en": "Command vehicle 01"},
 )  # fmt: skip
 ROOT = "outpost-exercise/v1/hubei/ex-cv-01"
-VERBS = ("alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
+VERBS = ("air.clean", "alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
 
 
 def reading(value: float = 1.0, source: str = "gas1", quantity: str = "cl2") -> Reading:
@@ -136,7 +136,11 @@ class Unit:
 
 @contextlib.asynccontextmanager
 async def unit(folder: Path, *configs: UplinkConfig) -> AsyncIterator[Unit]:
-    """A unit whose uplinks run; at the end its marks are saved, as at an orderly stop."""
+    """A unit whose uplinks run; at the end its marks are saved, as at an orderly stop.  What goes
+    wrong in a callback, which asyncio would only log, is raised."""
+    errors: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, said: errors.append(said.get("exception", said)))
     async with Store.open(folder) as store:
         made = Unit(store, *configs)
         tasks = [asyncio.create_task(uplink.run()) for uplink in made.uplinks]
@@ -145,10 +149,16 @@ async def unit(folder: Path, *configs: UplinkConfig) -> AsyncIterator[Unit]:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            errors += [
+                end for end in ends
+                if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError)
+            ]  # fmt: skip
             for uplink in made.uplinks:
                 uplink.cursor.save()
             await store.flush()
+    if errors:
+        raise BaseExceptionGroup("in the unit", errors)
 
 
 class Center:
@@ -250,5 +260,10 @@ async def commanded(
         await until(lambda: made.uplink.state == "up", "the uplink is up")
         made.read(2)
         made.alarms(made.engine.sos(made.clock.now_ms()))
+        for quality in (Quality.OVER_RANGE, Quality.GOOD):
+            lel = Reading(
+                source="gas1", quantity="combustible", value=0.0, unit="%LEL", quality=quality
+            )
+            made.alarms(made.engine.reading(lel, 0.0, made.clock.now_ms(), 0.0))
         await until(lambda: len(heard.records) == made.outbox.made, "all arrive")
         yield made, heard

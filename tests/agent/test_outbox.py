@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,6 +22,13 @@ from tests.agent.rig import Unit, alarm
 from tests.waiting import until
 
 HOUR_MS = 3_600_000
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's disk is no stalled one, but where a stall is what is tried."""
+    if "stalled" not in request.node.name:
+        monkeypatch.setattr(outbox_module, "STALL_S", 60.0)
 
 
 async def test_numbers_run_from_one_and_prev_is_of_the_same_class(tmp_path: Path) -> None:
@@ -129,6 +137,45 @@ async def test_a_record_goes_out_with_the_time_that_is_known_then(
         assert {key: after[key] for key in ("seq", "prev", "source", "value")} == {
             "seq": 1, "prev": 0, "source": "gas1", "value": 0.0,
         }  # fmt: skip
+
+
+async def test_how_wrong_the_guessed_times_were_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Store.open(tmp_path) as store:
+        unit = Unit(store)
+        clock, events = unit.clock, list[dict[str, Any]]()
+        unit.outbox.listeners.append(
+            lambda row: (
+                events.append(msgspec.json.decode(row.body)) if row.klass == "events" else None
+            )
+        )
+        monkeypatch.setattr(clock, "_synchronised", True)
+        unit.read(2)
+        monkeypatch.setattr(clock, "_synchronised", False)
+        guessed = 1_795_161_600_000 - HOUR_MS
+        monkeypatch.setattr("agent.clock._system_ms", lambda: guessed)
+        unit.read(3)
+        clock.gnss("2026-11-20T08:00:00Z", 0.0)
+        unit.read(3)
+        await until(lambda: unit.outbox.epoch.last == 9, "all are committed")
+        (event,) = events
+        assert event["event"] == "clock_corrected"
+        assert event["data"].pop("offset_ms") == pytest.approx(HOUR_MS, abs=1000)
+        assert event["data"] == {"epoch": unit.outbox.epoch.name, "first": 3, "last": 5}
+
+
+async def test_trouble_with_the_disk_is_an_event_and_so_is_its_end(tmp_path: Path) -> None:
+    async with Store.open(tmp_path) as store:
+        unit = Unit(store)
+        heard: list[Row] = []
+        unit.outbox.listeners.append(heard.append)
+        store.on_trouble("database or disk is full")
+        store.on_trouble("")
+        await until(lambda: len(heard) == 2, "both are told")
+        first, second = (msgspec.json.decode(row.body) for row in heard)
+        assert (first["event"], first["detail"]) == ("store_trouble", "database or disk is full")
+        assert second["event"] == "store_well"
 
 
 async def test_what_is_older_than_five_seconds_is_late(

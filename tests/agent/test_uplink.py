@@ -93,6 +93,7 @@ async def test_the_will_of_a_path_is_its_own_topic_and_a_farewell_is_no_will(
             await until(lambda: link() == "up", "the path is up")
             proxy.set_state(LinkState.DROPPED)
             await until(lambda: link() == "lost", "the will arrives")
+            await until(lambda: "status" in heard.retained, "the birth has arrived")
             assert heard.retained["status"]["state"] == "running"
             proxy.set_state(LinkState.UP)
             await until(lambda: link() == "up", "the path is up again")
