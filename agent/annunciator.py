@@ -11,7 +11,7 @@ from agent.messages import Alarm, AlarmState
 PATTERNS = {
     "high": "high", "critical": "high", "over_range": "high", "sos": "sos", "low": "low",
     "deficient": "high", "fault": "fault", "silent": "fault", "under_range": "fault",
-    "stel": "low", "twa": "low", "coverage": "fault",
+    "lel_invalid": "low", "stel": "low", "twa": "low", "coverage": "fault",
 }  # fmt: skip
 OFF = "off"
 SEEN = "acknowledged"
@@ -31,7 +31,7 @@ class Annunciator:
     def changed(self, changes: list[Alarm]) -> None:
         """What is raised anew sounds anew, and what is over is forgotten."""
         for change in changes:
-            if change.change == "raised" or change.state is AlarmState.NORMAL:
+            if change.change in ("raised", "worsened") or change.state is AlarmState.NORMAL:
                 self._silenced.pop(change.alarm, None)
 
     def silence(self, active: tuple[Alarm, ...], at: float) -> None:

@@ -29,7 +29,7 @@ from drivers.panel import PanelConfig
 DEFAULT_VERBS = (
     "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
 )  # fmt: skip
-VERBS = (*DEFAULT_VERBS, "wearer")
+VERBS = (*DEFAULT_VERBS, "air.clean", "wearer")
 """What an uplink can be allowed."""
 
 Slug = Annotated[

@@ -26,6 +26,12 @@ class AlarmArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alarm: str
 
 
+class CleanAirArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person says that the air is clean where this over-range alarm stands."""
+
+    alarm: str
+
+
 class SosArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alarm: str = ""
 
@@ -53,6 +59,7 @@ class WearerArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "resend": ResendArgs,
     "alarm.ack": AlarmArgs,
+    "air.clean": CleanAirArgs,
     "sos.confirm": SosArgs,
     "video.start": VideoStartArgs,
     "video.stop": VideoStopArgs,
@@ -90,6 +97,16 @@ def verb_table(
         on_alarms(changes)
         return {"changed": len(changes)}
 
+    def clean_air(args: CleanAirArgs, by: str, _uplink: Any) -> dict[str, Any]:
+        try:
+            changes = engine.clean_air(args.alarm, by, clock.now_ms())
+        except LookupError as error:
+            raise RefusedError("not_found", str(error.args[0])) from error
+        except ValueError as error:
+            raise RefusedError("unavailable", str(error)) from error
+        on_alarms(changes)
+        return {"changed": len(changes)}
+
     def confirm_sos(args: SosArgs, by: str, _uplink: Any) -> dict[str, Any]:
         try:
             changes = engine.end_sos(by, clock.now_ms())
@@ -121,6 +138,7 @@ def verb_table(
     handlers: dict[str, Any] = {
         "resend": resend,
         "alarm.ack": acknowledge,
+        "air.clean": clean_air,
         "sos.confirm": confirm_sos,
         "video.start": start_video,
         "video.stop": stop_video,

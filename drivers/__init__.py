@@ -32,6 +32,9 @@ class Quality(StrEnum):
     CAL_DUE = "cal_due"
     STALE = "stale"
     SIMULATED = "simulated"
+    INVALID = "invalid"
+    """Measured where it cannot be right: %LEL with too little oxygen.  The agent says so, no
+    driver."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

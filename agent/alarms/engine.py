@@ -10,6 +10,7 @@ from agent.alarms import gas, standing
 from agent.alarms.freshness import Freshness
 from agent.alarms.setpoints import SetPoint
 from agent.alarms.standing import Cause, Standing
+from agent.alarms.validity import TRUSTED, Validity
 from agent.messages import Alarm, AlarmState, FixBody, Reading
 from drivers import Quality
 
@@ -20,6 +21,8 @@ UNIT = "unit"
 OWN = frozenset({PANEL, UNIT})
 """Names that no instrument may have."""
 POSITION = "position"
+LEVELS = frozenset({"low", "high", "deficient", "critical"})
+"""Codes that a worse value raises again."""
 
 
 class Engine:
@@ -39,10 +42,15 @@ class Engine:
         self._channels: dict[tuple[str, str], gas.Channel] = {}
         self._standing: dict[str, Standing] = {}
         self._fresh = Freshness(silent_s, at)
+        self._validity = Validity()
         self.fix: FixBody | None = None
         """The last position that was a fix."""
 
     # -- what comes in ---------------------------------------------------------------------
+
+    def judged(self, reading: Reading) -> Reading:
+        """The reading with its quality put right; before all else."""
+        return self._validity.judged(reading)
 
     def reading(self, reading: Reading, at: float, t: int, now: float) -> list[Alarm]:
         """`at`: when its frame began; `now`: this moment, for the delay."""
@@ -89,8 +97,24 @@ class Engine:
         known = self._standing.get(alarm)
         if known is None:
             raise LookupError(f"no alarm {alarm!r} stands")
-        changed = standing.acknowledge(known, by)
+        channel = self._channels.get((known.message.source, known.message.quantity))
+        changed = standing.acknowledge(known, by, channel.last if channel is not None else None)
         return self._keep(alarm, changed)
+
+    def clean_air(self, alarm: str, by: str, t: int) -> list[Alarm]:
+        """A person says that the air is clean: over range ends.  LookupError where it does not
+        stand, ValueError where the instrument says otherwise."""
+        known = self._standing.get(alarm)
+        if known is None or known.message.code != "over_range":
+            raise LookupError(f"no over-range alarm {alarm!r} stands")
+        message = known.message
+        key = (message.source, message.quantity)
+        channel = self._channels.get(key, gas.Channel())
+        if not channel.clean:
+            raise ValueError(f"{message.source} does not show clean air")
+        self._channels[key] = gas.confirm_clean(channel)
+        cause = Cause(source=key[0], quantity=key[1], code="over_range", t=t, fix=self.fix)
+        return self.acknowledge(alarm, by) + self._set(cause, holds=False)
 
     def end_sos(self, by: str, t: int) -> list[Alarm]:
         """A person has confirmed the call for help; LookupError where none stands."""
@@ -138,6 +162,8 @@ class Engine:
                     source=message.source, quantity=message.quantity, code=message.code, t=t
                 )
                 news += self._set(gone, holds=False)
+            elif message.code == "lel_invalid" and known.present:
+                self._validity.restore()
             elif message.code == "silent":
                 self._fresh.restore(message.source, message.quantity, at)
             elif known.present and message.code in gas.CODES:
@@ -155,17 +181,35 @@ class Engine:
             # A number of another unit says nothing about this one (the hub tells of it).
             point = None
         before = self._channels.get(key, gas.Channel())
-        after = gas.step(before, point, reading.value, Quality(reading.quality))
+        quality, lel = Quality(reading.quality), reading.unit == "%LEL"
+        after = gas.step(before, point, reading.value, quality, bead=lel)
         self._channels[key] = after
-        news: list[Alarm] = []
-        for code in sorted(before.holding ^ after.holding):
-            cause = Cause(
+
+        def cause(code: str) -> Cause:
+            return Cause(
                 source=reading.source, quantity=reading.quantity, code=code, t=t,
                 limit=getattr(point, code, None), limit_basis=point.basis if point else "",
                 reading=reading, fix=self.fix, delay_ms=round(delay_ms, 3),
             )  # fmt: skip
-            news += self._set(cause, holds=code in after.holding)
+
+        news: list[Alarm] = []
+        for code in sorted(before.holding ^ after.holding):
+            news += self._set(cause(code), holds=code in after.holding)
+        if lel and (quality is Quality.INVALID or quality in TRUSTED):
+            news += self._set(cause("lel_invalid"), holds=quality is Quality.INVALID)
+        for code in sorted(before.holding & after.holding):
+            news += self._worsen(cause(code), reading.value)
         return news
+
+    def _worsen(self, cause: Cause, value: float | None) -> list[Alarm]:
+        known = self._standing.get(cause.alarm)
+        if known is None or value is None or known.seen is None or not known.present:
+            return []
+        if known.message.state is not AlarmState.ACKNOWLEDGED:
+            return []
+        if cause.code not in LEVELS or not gas.has_worsened(cause.code, known.seen, value):
+            return []
+        return self._keep(cause.alarm, standing.worsened(known, cause))
 
     def _silence(self, source: str, quantity: str, t: int) -> Cause:
         return Cause(source=source, quantity=quantity, code="silent", t=t, fix=self.fix)

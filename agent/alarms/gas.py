@@ -21,6 +21,10 @@ CODES = frozenset({
 """What is judged here."""
 CONFIRM_LOW = 2
 """Samples in a row for the first alarm."""
+WORSE_TIMES = 2.0
+"""An acknowledged alarm is raised again at so many times the value that was acknowledged."""
+WORSE_OXYGEN = 1.0
+"""And oxygen when so many per cent of volume have gone since."""
 SAME = 1e-9
 """Of a set point: 0.45 and 0.5 less 10 % are the same, whatever binary fractions make of them."""
 
@@ -37,24 +41,53 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """The codes whose condition holds."""
     counts: dict[str, int] = {}
     """Samples in a row beyond a set point that is not confirmed yet."""
+    last: float | None = None
+    """The last value that could be believed."""
+    clean: bool = False
+    """Whether the last sample could be believed and shows clean air."""
 
 
 def step(
-    channel: Channel, point: SetPoint | None, value: float | None, quality: Quality
+    channel: Channel,
+    point: SetPoint | None,
+    value: float | None,
+    quality: Quality,
+    *,
+    bead: bool = False,
 ) -> Channel:
-    """The channel after one sample.  `point` is in the sample's unit (None: no limit)."""
+    """The channel after one sample.  `point` is in the sample's unit (None: no limit).
+
+    `bead`: what measures needs oxygen to, so that after over range no reading shows clean air: a
+    mixture too rich to burn looks the same.  Then `confirm_clean` alone ends it."""
     if quality is Quality.WARMUP:
-        return channel
+        return msgspec.structs.replace(channel, clean=False)
     if quality in _TRUSTED and (value is None or not math.isfinite(value)):
         quality = Quality.FAULT
     if quality in _BY_QUALITY:
         return _with_state(channel, _BY_QUALITY[quality])
+    if quality is Quality.INVALID and value is not None and math.isfinite(value):
+        # It is too low if anything: what it reaches holds, and what it falls below proves nothing.
+        after = _measured(channel, point, value, bead=bead)
+        holding = channel.holding | after.holding
+        return Channel(holding=holding, counts=after.counts, last=channel.last)
     if quality not in _TRUSTED or value is None:
-        return channel
-    return _measured(channel, point, value)
+        return msgspec.structs.replace(channel, clean=False)
+    return _measured(channel, point, value, bead=bead)
 
 
-def _measured(channel: Channel, point: SetPoint | None, value: float) -> Channel:
+def confirm_clean(channel: Channel) -> Channel:
+    """A person says that the air is clean."""
+    return msgspec.structs.replace(channel, holding=channel.holding - {"over_range"})
+
+
+def has_worsened(code: str, seen: float, value: float) -> bool:
+    """Whether `value` is so much worse than the one that was acknowledged that it is news."""
+    if code in ("deficient", "critical"):
+        return value <= seen - WORSE_OXYGEN
+    return value >= WORSE_TIMES * seen > 0
+
+
+def _measured(channel: Channel, point: SetPoint | None, value: float, *, bead: bool) -> Channel:
     holding: set[str] = set()
     counts: dict[str, int] = {}
     clean = True
@@ -72,12 +105,12 @@ def _measured(channel: Channel, point: SetPoint | None, value: float) -> Channel
                 holding.add(code)
             else:
                 counts[code] = count
-    if "over_range" in channel.holding and not clean:
+    if "over_range" in channel.holding and (bead or not clean):
         holding.add("over_range")
-    return Channel(holding=frozenset(holding), counts=counts)
+    return Channel(holding=frozenset(holding), counts=counts, last=value, clean=clean)
 
 
 def _with_state(channel: Channel, code: str) -> Channel:
     # The gas codes stay as they were, over-range among them; fault and under-range give way.
     others = channel.holding - {"fault", "under_range"}
-    return Channel(holding=others | {code}, counts={})
+    return Channel(holding=others | {code}, counts={}, last=channel.last)

@@ -14,6 +14,7 @@ RANK_HIGHEST = 1
 RANKS = {
     "high": 1, "critical": 1, "over_range": 1, "sos": 2, "low": 3, "deficient": 1,
     "under_range": 4, "fault": 4, "silent": 4, "stel": 3, "twa": 3, "coverage": 5,
+    "lel_invalid": 3,
 }  # fmt: skip
 """Priority by code, 1 the most urgent: high and over-range, SOS, low, fault (FIELD.md 4.5).  Too
 little oxygen is ranked with the high alarms: the wearer may have minutes.  A mean over its limit
@@ -48,6 +49,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Its last transition."""
     present: bool
     """Whether its cause holds."""
+    seen: float | None = None
+    """The value that a person acknowledged."""
 
 
 def raise_(cause: Cause) -> Standing:
@@ -72,6 +75,15 @@ def again(standing: Standing, cause: Cause) -> Standing | None:
     return Standing(message=message, present=True)
 
 
+def worsened(standing: Standing, cause: Cause) -> Standing:
+    """What a person has acknowledged is much worse now: it sounds again."""
+    message = msgspec.structs.replace(
+        standing.message, change="worsened", state=AlarmState.UNACKNOWLEDGED,
+        reading=cause.reading, fix=cause.fix, delay_ms=cause.delay_ms, by="",
+    )  # fmt: skip
+    return Standing(message=message, present=True)
+
+
 def gone(standing: Standing, cause: Cause) -> Standing | None:
     """The cause has gone: returned (and standing still), or cleared; None where nothing changes."""
     if not standing.present:
@@ -88,8 +100,8 @@ def gone(standing: Standing, cause: Cause) -> Standing | None:
     return Standing(message=message, present=False)
 
 
-def acknowledge(standing: Standing, by: str) -> Standing | None:
-    """A person has seen it; None where it was acknowledged before."""
+def acknowledge(standing: Standing, by: str, value: float | None = None) -> Standing | None:
+    """A person has seen it, at this value; None where it was acknowledged before."""
     state = standing.message.state
     if state is AlarmState.ACKNOWLEDGED:
         return None
@@ -99,4 +111,4 @@ def acknowledge(standing: Standing, by: str) -> Standing | None:
         state=AlarmState.ACKNOWLEDGED if standing.present else AlarmState.NORMAL,
         by=by, delay_ms=None,
     )  # fmt: skip
-    return Standing(message=message, present=standing.present)
+    return Standing(message=message, present=standing.present, seen=value)

@@ -35,6 +35,7 @@ from tests.mosquitto import Mosquitto
 from tests.waiting import until
 
 GOOD: dict[str, dict[str, Any]] = {
+    "air.clean": {"alarm": "gas1/combustible/over_range"},
     "alarm.ack": {"alarm": "panel/sos/sos"},
     "sos.confirm": {},
     "resend": {"epoch": "EPOCH", "from": 1, "to": 2},
@@ -82,12 +83,15 @@ async def test_it_is_carried_out_once_acknowledged_and_audited(
         match verb:
             case "alarm.ack" | "sos.confirm":
                 assert ack["result"]["changed"] >= 1
-                states = {standing.state for standing in made.engine.active()}
+                states = {a.state for a in made.engine.active() if a.code == "sos"}
                 assert AlarmState.UNACKNOWLEDGED not in states
                 await until(
                     lambda: heard.of(Class.ALARMS)[-1].body.get("by") == "duty officer",
                     "the center hears who has seen it",
                 )
+            case "air.clean":
+                assert ack["result"]["changed"] == 2
+                assert [standing.code for standing in made.engine.active()] == ["sos"]
             case "resend":
                 assert ack["result"]["count"] == 2
                 await until(lambda: heard.repeated >= 2, "both come again")
@@ -165,6 +169,10 @@ async def test_a_command_of_another_mark_is_refused(
          "args: Expected `str`, got `int` - at `$.alarm`"),
         ("alarm.ack", {"alarm": "x", "extra": 1}, "bad_arguments",
          "args: Object contains unknown field `extra`"),
+        ("air.clean", {"alarm": "panel/sos/sos"}, "not_found",
+         "no over-range alarm 'panel/sos/sos' stands"),
+        ("air.clean", {}, "bad_arguments",
+         "args: Object missing required field `alarm`"),
         ("alarm.ack", {"alarm": "gas1/cl2/high"}, "not_found", "no alarm 'gas1/cl2/high' stands"),
         ("sos.confirm", {"alarm": []}, "bad_arguments",
          "args: Expected `str`, got `array` - at `$.alarm`"),
@@ -286,7 +294,7 @@ async def test_a_verb_that_does_not_exist(mosquitto: Mosquitto, tmp_path: Path) 
         ack = await heard.ack()
         assert (ack["code"], ack["detail"]) == (
             "unknown_verb",
-            "there is no verb 'self.destruct'; known are alarm.ack, resend, sos.confirm, "
+            "there is no verb 'self.destruct'; known are air.clean, alarm.ack, resend, sos.confirm, "
             "video.start, video.stop",
         )
 

@@ -80,7 +80,7 @@ quality = { register = 4, bits = "8-16", codes = { one = "good", 2 = "god" } }
         'my.toml: [[quantity]] 1: quality.bits: expected "LOW-HIGH" within 0 to 15, read "8-16"',
         'my.toml: [[quantity]] 1: quality.codes: expected a number, read "one"',
         "my.toml: [[quantity]] 1: quality.codes.2: expected one of good, warmup, over_range,"
-        " under_range, fault, cal_due, stale, simulated, read 'god'; did you mean good?",
+        " under_range, fault, cal_due, stale, simulated, invalid, read 'god'; did you mean good?",
     ]
 
 
