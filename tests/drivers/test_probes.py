@@ -138,7 +138,7 @@ def test_a_mistake_in_one_of_several_states_is_named() -> None:
     assert str(caught.value).splitlines() == [
         'my.toml: [[quantity]] 1: quality.bits: expected "LOW-HIGH" within 0 to 15, read "7-20"',
         "my.toml: [[quantity]] 1: quality.codes.0: expected one of good, warmup, over_range,"
-        " under_range, fault, cal_due, stale, simulated, read 'god'; did you mean good?",
+        " under_range, fault, cal_due, stale, simulated, invalid, read 'god'; did you mean good?",
     ]
 
 
