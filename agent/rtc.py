@@ -51,14 +51,15 @@ class Signalling:
         self._group = group
         self._event = event
         self.tasks: set[asyncio.Task[None]] = set()
-        """Offers that are being answered."""
+        """Offers that are being looked at or answered."""
+        self._answering = 0
 
     def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
         """`rtc/{session}/offer` or `.../close`."""
         if len(topic.path) != 3:
             return
         _, session, what = topic.path
-        if what == "close":
+        if what == "close" and VERB in uplink.config.verbs:
             self._media.close(session)
         elif what == "offer" and len(self.tasks) < TASKS_MAX:
             task = self._group.create_task(
@@ -72,18 +73,25 @@ class Signalling:
         try:
             offer = self._read(message, uplink)
             by, camera = offer.by, offer.camera
-            answer = Answer(sdp=await self._media.offer(session, offer.camera, offer.sdp))
+            answer = Answer(sdp=await self._ask(session, offer))
         except (RefusedError, MediaError) as error:
             answer = Answer(code=error.code, detail=str(error))
         uplink.publish(f"rtc/{session}/answer", _encode(answer))
         data = {"session": session, "by": by, "camera": camera, "code": answer.code}
         self._event("watch", uplink.config.name, answer.detail, **data)
 
+    async def _ask(self, session: str, offer: Offer) -> str:
+        if self._answering >= OFFERS_MAX:
+            raise RefusedError("unavailable", f"{OFFERS_MAX} offers are being answered already")
+        self._answering += 1
+        try:
+            return await self._media.offer(session, offer.camera, offer.sdp)
+        finally:
+            self._answering -= 1
+
     def _read(self, message: Message, uplink: Any) -> Offer:
         if message.retain:
             raise RefusedError("expired", "a retained offer is never answered")
-        if len(self.tasks) > OFFERS_MAX:
-            raise RefusedError("unavailable", f"{OFFERS_MAX} offers are being answered already")
         try:
             offer = _decode(message.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

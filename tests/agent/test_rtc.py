@@ -1,0 +1,220 @@
+"""Offers over MQTT: who is answered, and what the others are told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent import rtc, topics
+from agent.clock import UnitClock
+from agent.config import Profile, UnitConfig, UplinkConfig
+from agent.media import wire
+from agent.media.host import MediaHost
+from agent.media.wire import MediaError
+from agent.messages import Answer, Clock, Mark, Still
+from agent.mqtt import Message
+from agent.rtc import Signalling
+from tests.waiting import until
+
+ROOT = "outpost-exercise/v1/hubei/ex-cv-01"
+UNIT = UnitConfig(id="ex-cv-01", org="hubei", profile=Profile.VEHICLE, mark=Mark.EXERCISE)
+
+
+class FakeMedia:
+    """In place of the media process: answers when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self.closed: list[str] = []
+        self.ready = asyncio.Event()
+        self.error: MediaError | None = None
+
+    async def offer(self, session: str, camera: str, sdp: str) -> str:
+        self.asked.append((session, camera, sdp))
+        await self.ready.wait()
+        if self.error is not None:
+            raise self.error
+        return "v=0 answer"
+
+    def close(self, session: str) -> None:
+        self.closed.append(session)
+
+
+class FakeUplink:
+    def __init__(self, *verbs: str) -> None:
+        self.config = UplinkConfig(name="center", host="h", verbs=verbs)
+        self.published: dict[str, Answer] = {}
+
+    def publish(self, path: str, payload: bytes) -> None:
+        self.published[path] = msgspec.json.decode(payload, type=Answer)
+
+
+class Rig:
+    def __init__(self, group: asyncio.TaskGroup, media: Any) -> None:
+        self.clock = UnitClock()
+        self.media = media
+        self.events: list[tuple[Any, ...]] = []
+        self.uplink = FakeUplink("video.start")
+        self.signalling = Signalling(UNIT, self.clock, media, group, self._event)
+
+    def _event(self, event: str, source: str, detail: str, **data: Any) -> None:
+        self.events.append((event, source, detail, data))
+
+    def send(
+        self,
+        what: str = "offer",
+        session: str = "s1",
+        *,
+        retain: bool = False,
+        raw: bytes | None = None,
+        uplink: FakeUplink | None = None,
+        **over: Any,
+    ) -> None:
+        body = {
+            "by": "hq/wang", "issued": self.clock.now_ms(), "mark": "exercise", "camera": "front",
+            "sdp": "v=0", **over,
+        }  # fmt: skip
+        topic = f"{ROOT}/rtc/{session}/{what}"
+        payload = msgspec.json.encode(body) if raw is None else raw
+        self.signalling.handle(
+            topics.parse(topic), Message(topic=topic, payload=payload, retain=retain),
+            uplink or self.uplink,
+        )  # fmt: skip
+
+    async def answer(self, session: str = "s1", uplink: FakeUplink | None = None) -> Answer:
+        published = (uplink or self.uplink).published
+        await until(lambda: f"rtc/{session}/answer" in published, f"{session} is answered")
+        return published[f"rtc/{session}/answer"]
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with asyncio.TaskGroup() as group:
+        made = Rig(group, FakeMedia())
+        made.media.ready.set()
+        yield made
+        for task in made.signalling.tasks:
+            task.cancel()
+
+
+async def test_an_offer_is_answered_where_it_came_from(rig: Rig) -> None:
+    rig.send()
+    assert await rig.answer() == Answer(sdp="v=0 answer")
+    assert rig.media.asked == [("s1", "front", "v=0")]
+    assert rig.events == [
+        ("watch", "center", "", {"session": "s1", "by": "hq/wang", "camera": "front", "code": "ok"})
+    ]
+
+
+async def test_what_the_media_process_says_no_to(rig: Rig) -> None:
+    rig.media.error = MediaError("not_found", "no camera 'rear'; this unit has: front")
+    rig.send(camera="rear")
+    assert await rig.answer() == Answer(
+        code="not_found", detail="no camera 'rear'; this unit has: front"
+    )
+    assert rig.events[0][3]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("over", "code", "detail"),
+    [
+        (
+            {"mark": "actual"},
+            "wrong_mark",
+            "this unit is marked 'exercise', the offer 'actual'",
+        ),
+        (
+            {"raw": b"{"},
+            "malformed",
+            "expected an offer as JSON, read b'{': Input data was truncated",
+        ),
+        (
+            {"raw": b'{"by": "x", "issued": 1}'},
+            "malformed",
+            """expected an offer as JSON, read b'{"by": "x", "issued": 1}': Object missing """
+            "required field `sdp`",
+        ),
+        ({"raw": b"\xff" * 100}, "malformed", None),
+        ({"retain": True}, "expired", "a retained offer is never answered"),
+        ({"uplink": FakeUplink("resend")}, "not_authorised",
+         "uplink 'center' may not command 'video.start'"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_answered_is_told_why(
+    rig: Rig, over: dict[str, Any], code: str, detail: str | None
+) -> None:
+    rig.send(**over)
+    answer = await rig.answer(uplink=over.get("uplink"))
+    assert (answer.sdp, answer.code) == ("", code)
+    assert detail is None or answer.detail == detail
+    assert len(answer.detail) < 400
+    assert not rig.media.asked
+
+
+async def test_an_offer_is_good_for_ten_seconds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UnitClock, "source", Clock.NTP)
+    now = rig.clock.now_ms()
+    rig.send(session="old", issued=now - rtc.OFFER_MS - 1000)
+    answer = await rig.answer("old")
+    assert answer.code == "expired"
+    assert answer.detail.startswith(f"it was good until {now - 1000}, and now it is ")
+    rig.send(session="new", issued=now - rtc.OFFER_MS + 5000)
+    assert (await rig.answer("new")).code == "ok"
+
+
+async def test_a_unit_whose_clock_was_never_set_cannot_tell_and_answers(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnitClock, "source", Clock.FREE)
+    rig.send(issued=1)
+    assert (await rig.answer()).code == "ok"
+
+
+async def test_a_flood_is_bounded(rig: Rig) -> None:
+    rig.media.ready.clear()
+    for number in range(rtc.TASKS_MAX + 20):
+        rig.send(session=f"s{number}")
+    assert len(rig.signalling.tasks) == rtc.TASKS_MAX
+    # As many as are answered at a time are asked for, the others are told, the rest hear nothing.
+    await until(lambda: len(rig.signalling.tasks) == rtc.OFFERS_MAX, "the others are told")
+    codes = [answer.code for answer in rig.uplink.published.values()]
+    assert codes == ["unavailable"] * (rtc.TASKS_MAX - rtc.OFFERS_MAX)
+    assert len(rig.media.asked) == rtc.OFFERS_MAX
+    rig.media.ready.set()
+    await until(lambda: not rig.signalling.tasks, "all are answered")
+    rig.send(session="later")
+    assert (await rig.answer("later")).code == "ok"
+
+
+async def test_a_viewer_s_goodbye_reaches_the_media_process(rig: Rig) -> None:
+    rig.send("close", "s1")
+    rig.send("close", "s2", uplink=FakeUplink("resend"))
+    rig.send("answer", "s3")
+    assert rig.media.closed == ["s1"]
+    assert not rig.media.asked
+
+
+async def test_without_libraries_or_camera_the_reason_is_told() -> None:
+    """The real host, without a process."""
+    off = wire.MediaConfig(unit=UNIT.id, mark=UNIT.mark, enabled=False)
+    host = MediaHost(off, lambda *_: None, lambda _: None, lambda _: None)
+    async with asyncio.TaskGroup() as group:
+        rig = Rig(group, host)
+        rig.send()
+        assert await rig.answer() == Answer(
+            code="unavailable", detail="video is disabled: [media] enabled = false"
+        )
+
+
+def test_a_still_is_a_picture_in_text() -> None:
+    payload = rtc.still_message("ex-cv-01", Mark.EXERCISE, "front", 7, b"\xff\xd8")
+    still = msgspec.json.decode(payload, type=Still)
+    assert (still.unit, still.mark, still.camera, still.t) == (
+        "ex-cv-01", Mark.EXERCISE, "front", 7,
+    )  # fmt: skip
+    assert base64.b64decode(still.jpeg) == b"\xff\xd8"
