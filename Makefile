@@ -13,7 +13,7 @@ WEB := agent/console
 PAGE := $(WEB)/static/sources.sha256
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test check bench wheel install uninstall lock clean
+.PHONY: help setup drill test check bench torture wheel install uninstall lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.jso
 GLIBC := 5 12 17 24 26 27 28 31 34 35 36
 FOREIGN = --only-binary=:all: --python-version $(or $(PYTHON_VERSION),3.11) \
   --platform manylinux2014_$(FOR) $(GLIBC:%=--platform manylinux_2_%_$(FOR))
+torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED=
+	@$(BIN)/python -m tests.torture
+
 wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet (FOR=aarch64)
 	rm -rf wheelhouse && mkdir wheelhouse
 	$(PIP) download $(LOCKED) -d wheelhouse $(if $(FOR),$(FOREIGN)) \

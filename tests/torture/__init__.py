@@ -1,0 +1,5 @@
+"""Torture: an agent under steady load while everything around it breaks at random.
+
+`make torture` (TORTURE_S=180 by default, TORTURE_SEED) ends with one line:
+`made N, received N, missing 0, repeated after removal 0, alarms late 0`.
+"""

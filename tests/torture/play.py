@@ -1,0 +1,127 @@
+"""One run: load, faults at random instants, the count at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.broker import Broker
+from agent.drill.recorder import Recorder
+from agent.messages import epoch_order
+from tests.mosquitto import Mosquitto
+from tests.torture.faults import Faults
+from tests.torture.link import BadLink
+from tests.torture.unit import ORG, UNIT, Unit
+from tests.waiting import until
+
+CALM_S = (0.3, 2.5)
+"""Between two faults."""
+SETTLE_S = 60.0
+ALARM_LATE_MS = 100.0
+"""From the first byte of the frame to the announcement on the spot."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    seed: int
+    made: int
+    received: int
+    missing: int
+    repeated: int
+    """After removal: records that the receiver took twice."""
+    delivered_again: int
+    """Repeats that the receiver removed."""
+    alarms_late: int
+    void: int
+    """Numbers that were seen at the center but that no store holds as committed."""
+    starts: int
+    exit: int | None
+    faults: dict[str, int]
+    slowest_ms: float = 0.0
+    """Of all alarms, from the frame's first byte to the announcement."""
+
+    @property
+    def ok(self) -> bool:
+        wrong = (self.missing, self.repeated, self.alarms_late)
+        return not any(wrong) and self.made > 0 and self.made == self.received and self.exit == 0
+
+    def line(self) -> str:
+        return (
+            f"made {self.made}, received {self.received}, missing {self.missing}, repeated after "
+            f"removal {self.repeated}, alarms late {self.alarms_late}"
+        )
+
+
+async def play(
+    folder: Path, broker: Mosquitto, program: Sequence[str], *, seconds: float, seed: int,
+    settle_s: float = SETTLE_S, only: Sequence[str] = (),
+) -> Result:  # fmt: skip
+    """Torture an agent for so long, then let it settle and count.  `only`: these faults alone."""
+    rng = random.Random(seed)
+    unit = Unit(folder, program)
+    recorder = Recorder(Broker.from_url(broker.url), ORG, [UNIT], lambda _: None)
+    async with BadLink(broker.port, rng) as link, asyncio.TaskGroup() as group:
+        unit.configure(link.port)
+        tasks = [
+            group.create_task(unit.feed(), name="feed"),
+            group.create_task(recorder.run(), name="recorder"),
+        ]
+        await unit.start()
+        faults = Faults(unit, broker, link, rng, only)
+        await _break_things(faults, rng, seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settle_s):
+                await _drained(recorder, unit)
+        await unit.end()
+        made = await _settled(recorder, unit, settle_s)
+        for task in tasks:
+            task.cancel()
+    counts = recorder.counts(UNIT)
+    late = [t for t in recorder.transitions if (t.alarm.delay_ms or 0.0) > ALARM_LATE_MS]
+    numbers = [(t.epoch, t.seq) for t in recorder.transitions]
+    total = sum(made.values())
+    return Result(
+        seed=seed, made=total, received=counts.received, missing=counts.missing,
+        repeated=len(numbers) - len(set(numbers)), delivered_again=counts.repeated,
+        alarms_late=len(late), void=max(0, counts.received - total), starts=unit.starts,
+        exit=unit.exit, faults=faults.played,
+        slowest_ms=max((t.alarm.delay_ms or 0.0 for t in recorder.transitions), default=0.0),
+    )  # fmt: skip
+
+
+async def _break_things(faults: Faults, rng: random.Random, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        await asyncio.sleep(rng.uniform(*CALM_S))
+        await faults.one()
+
+
+async def _drained(recorder: Recorder, unit: Unit) -> None:
+    """The agent has no backlog, and the center no gap."""
+    while await unit.pending() or not _is_calm(recorder):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.1)
+
+
+def _is_calm(recorder: Recorder) -> bool:
+    return recorder.counts(UNIT).missing == 0
+
+
+async def _settled(recorder: Recorder, unit: Unit, settle_s: float) -> dict[str, int]:
+    """What the last status says was committed, once it has come and all of it has arrived."""
+
+    def heard() -> bool:
+        status = recorder.statuses.get(UNIT)
+        return status is not None and status.state == "stopped"
+
+    with contextlib.suppress(TimeoutError):
+        await until(heard, "the unit has said that it stopped", settle_s)
+        await until(lambda: _is_calm(recorder), "the last records have arrived", 5.0)
+    status = recorder.statuses.get(UNIT)
+    assert status is not None, unit.tail()
+    held = sorted(status.epochs, key=lambda epoch: epoch_order(epoch.epoch))
+    return {epoch.epoch: epoch.last for epoch in held}

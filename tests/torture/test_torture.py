@@ -1,0 +1,37 @@
+"""A short torture in CI, and the proof that it finds a bug."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.mosquitto import Mosquitto
+from tests.torture.play import play
+from tests.torture.unit import buggy_agent, ordinary_agent
+
+SECONDS = float(os.environ.get("TORTURE_S", "20"))
+
+
+@pytest.mark.timeout(240)
+async def test_nothing_is_missing_whatever_breaks(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    seed = int(os.environ.get("TORTURE_SEED", random.randrange(1_000_000)))
+    result = await play(tmp_path, mosquitto, ordinary_agent(), seconds=SECONDS, seed=seed)
+    assert result.ok, f"{result.line()}; {result}"
+    if "disk full" not in result.faults:
+        assert result.void == 0, f"{result.line()}; {result}"
+
+
+@pytest.mark.timeout(240)
+async def test_settling_before_the_acknowledgement_is_found(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """The wilful bug: with links that are cut and a broker that is killed, records get lost."""
+    result = await play(
+        tmp_path, mosquitto, buggy_agent(), seconds=12.0, seed=4, settle_s=4.0,
+        only=("link cut", "link lossy", "broker killed"),
+    )  # fmt: skip
+    assert result.missing > 0, f"{result.line()}; {result}"
+    assert not result.ok
