@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from agent.alarms.engine import POSITION, Engine
 from agent.calibration import Calibration
 from agent.clock import UnitClock
-from agent.messages import Alarm, Class, Clock, Event, Reading, fix_body
+from agent.messages import Alarm, Class, Clock, Event, Mark, Reading, fix_body
 from agent.outbox import Outbox
+from agent.refusal import REFUSED, refused
 from drivers import Fix, Quality, Sample
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Hub:
         on_reading: OnReading,
         calibrations: Mapping[str, Calibration] | None = None,
         judges: Sequence[OnAged] = (),
+        mark: Mark = Mark.ACTUAL,
     ) -> None:
         """`judges`: what else may raise an alarm at a reading, in the same turn."""
         self.engine = engine
@@ -47,11 +49,16 @@ class Hub:
         self._on_reading = on_reading
         self._calibrations = calibrations or {}
         self._judges = judges
+        self._mark = mark
         self._mismatched: set[tuple[str, str, str]] = set()
+        self._refused: set[str] = set()
 
     def emit(self, source: str, sample: Sample | Fix) -> None:
         """What a driver of `source` has measured."""
         now = time.monotonic()
+        if (instead := refused(sample, self._mark)) is not None:
+            self._say_refused(source)
+            sample = instead
         calibration = self._calibrations.get(source)
         # A clock that nothing has set says nothing of days.
         if calibration is not None and self._clock.source is not Clock.FREE:
@@ -94,6 +101,13 @@ class Hub:
         )
         log.warning("source %s: %s", reading.source, detail)
         self.event("limit_unit", reading.source, detail, quantity=reading.quantity)
+
+    def _say_refused(self, source: str) -> None:
+        if source not in self._refused:
+            self._refused.add(source)
+            detail = "its values come from a simulator, and the unit's mark is actual"
+            log.warning("source %s: refused: %s", source, detail)
+            self.event(REFUSED, source, detail)
 
     def event(self, event: str, source: str = "", detail: str = "", **data: object) -> None:
         """Something that happened, for the center's book."""
