@@ -77,7 +77,7 @@ class App:
             self.engine, self.outbox, self.clock,
             on_alarms=self._announce, on_reading=self.overlay.reading,
             calibrations={source.name: source.table.calibration for source in config.sources},
-            judges=(self._dose,),
+            judges=(self._dose,), mark=unit.mark,
         )  # fmt: skip
         person = Wearer(name=unit.wearer, id=unit.wearer_id)
         if unit.profile is not Profile.MONITOR or person != Wearer():
