@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, control, exposures, health, topics
+from agent import __version__, control, exposures, health, in_force, topics
 from agent.alarms.engine import PANEL, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
@@ -28,7 +28,6 @@ from agent.messages import (
     ActiveAlarms,
     Alarm,
     CameraStatus,
-    LimitStatus,
     Reading,
     SourceStatus,
     Status,
@@ -123,6 +122,7 @@ class App:
     def status(self, uplink: Uplink) -> Status:
         unit = self.config.unit
         self._version += 1
+        limits, unlimited = in_force.limits(self.hub.latest.values(), self.engine.point)
         return Status(
             unit=unit.id, org=unit.org, name=unit.name, profile=unit.profile.value, mark=unit.mark,
             software=f"outpost {__version__}", epoch=self.outbox.epoch.name,
@@ -134,7 +134,8 @@ class App:
                 for camera in self.media.stats.cameras
             ),
             verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
-            limits=self._limits(),
+            limits=limits, unlimited=unlimited,
+            air=in_force.air(self.hub.latest.values(), self.engine.silent_sources()),
             exposure=self.exposures.report() if self.exposures is not None else None,
         )  # fmt: skip
 
@@ -146,18 +147,6 @@ class App:
             else status
             for status in (source.status() for source in self.sources)
         )
-
-    def _limits(self) -> tuple[LimitStatus, ...]:
-        """A limit holds only for readings in its own unit."""
-        measured = {(reading.quantity, reading.unit) for reading in self.hub.latest.values()}
-        return tuple(
-            LimitStatus(
-                quantity=point.quantity, unit=point.unit, low=point.low, high=point.high,
-                deficient=point.deficient, critical=point.critical, basis=point.basis,
-            )
-            for point in self.config.set_points.values()
-            if (point.quantity, point.unit) in measured
-        )  # fmt: skip
 
     def active(self) -> ActiveAlarms:
         self._version += 1
@@ -182,6 +171,7 @@ class App:
                 for source in self.sources
             ],
             "alarms": [msgspec.to_builtins(alarm) for alarm in self.engine.active()],
+            "exposure": msgspec.to_builtins(self.exposures.report()) if self.exposures else None,
             "store": {"trouble": self.store.trouble},
             "ready": all(source.state == "up" for source in self.sources),
             "media": msgspec.to_builtins(self.media.stats),
@@ -261,6 +251,15 @@ class App:
 
     def _sos(self) -> None:
         self.hub.alarms(self.engine.sos(self.clock.now_ms()))
+
+    def _clean_air(self) -> None:
+        """The unit's own button was held: the air is clean, says who stands in it."""
+        for alarm in self.engine.active():
+            if alarm.code == "over_range":
+                try:
+                    self.hub.alarms(self.engine.clean_air(alarm.alarm, PANEL, self.clock.now_ms()))
+                except ValueError as error:
+                    self.hub.event("clean_air_refused", alarm.source, str(error))
 
     def _acknowledge(self) -> None:
         """The unit's own button: everything that stands has been seen, and is silent.  A call for
@@ -347,7 +346,9 @@ async def run(config: Config) -> None:
         await stack.enter_async_context(control.serve(directory, {"status": app.report}))
         if config.panel is not None:
             app.panel = await stack.enter_async_context(
-                Panel(config.panel, on_sos=app._sos, on_ack=app._acknowledge)
+                Panel(
+                    config.panel, on_sos=app._sos, on_ack=app._acknowledge, on_clean=app._clean_air
+                )
             )
         await _live(app, group, stop)
 
@@ -356,6 +357,10 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     if app.store.set_aside is not None:
         app.hub.event("store_set_aside", "store", f"damaged; kept as {app.store.set_aside.name}")
     app.hub.event("started", "agent", f"outpost {__version__}")
+    for override, base in app.config.limit_changes:
+        changes = override.changes(base)
+        app.hub.event("limit_changed", override.source, override.basis,
+                      quantity=override.quantity, changes=changes)  # fmt: skip
     app.restore_alarms()
     sources = [
         group.create_task(source.run(), name=f"source[{source.config.name}]")

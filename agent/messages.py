@@ -214,6 +214,22 @@ class LimitStatus(_Wire, frozen=True, kw_only=True):
     deficient: float | None = None
     critical: float | None = None
     basis: str = ""
+    stel: float | None = None
+    twa: float | None = None
+    exposure_basis: str = ""
+    source: str = ""
+    """Only of this source; empty: of every one without a limit of its own."""
+
+
+class Air(_Wire, frozen=True, kw_only=True):
+    """The air by which ppm become mg/m3, and the factor of each gas that is measured in ppm."""
+
+    temperature_c: float
+    pressure_hpa: float
+    measured: tuple[str, ...] = ()
+    """Which of `temperature` and `pressure` the unit measures; the rest is the basis of GBZ 2.1,
+    20 degrees C and 1013.25 hPa."""
+    mg_m3_per_ppm: dict[str, float] = {}
 
 
 class Dose(_Wire, frozen=True, kw_only=True):
@@ -289,7 +305,12 @@ class Status(_Wire, frozen=True, kw_only=True):
     verbs: tuple[str, ...] = ()
     """Commands that this center may give."""
     limits: tuple[LimitStatus, ...] = ()
-    """Of the quantities that the unit has measured; one that is not here has no limit."""
+    """Of the quantities that the unit has measured."""
+    unlimited: tuple[str, ...] = ()
+    """Gases that the unit measures and that nothing judges, as `quantity` or, where it is only one
+    sensor's, `source/quantity`: no limit is not good."""
+    air: Air | None = None
+    """None: no gas is measured in ppm."""
     exposure: Exposure | None = None
     """Of who carries the unit now; none where nobody does."""
 

@@ -80,6 +80,8 @@ class PanelConfig(DriverConfig, frozen=True, kw_only=True):
     """False where the lamp and buzzer are driven by a low level (most relay boards)."""
     sos_hold_s: float = 3.0
     """How long the SOS button must be held."""
+    clean_hold_s: float = 5.0
+    """How long the acknowledge button must be held to say that the air is clean."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """(key, sentence) for all that types cannot say."""
@@ -96,8 +98,9 @@ class PanelConfig(DriverConfig, frozen=True, kw_only=True):
                 yield key, f"pin {pin} is {same[0]} already"
         if not pins:
             yield "sos_pin", "missing, as are ack_pin, lamp_pin and buzzer_pin"
-        if not 0 < self.sos_hold_s <= 60:
-            yield "sos_hold_s", f"expected more than 0, up to 60, read {self.sos_hold_s:g}"
+        for key in ("sos_hold_s", "clean_hold_s"):
+            if not 0 < (value := getattr(self, key)) <= 60:
+                yield key, f"expected more than 0, up to 60, read {value:g}"
         if self.wire is not None and self.factory != "mock":
             yield "wire", f'only with factory = "mock", not "{self.factory}"'
         if self.chip is not None and self.factory != "lgpio":
@@ -134,15 +137,19 @@ class Panel:
         *,
         on_sos: Callable[[], None],
         on_ack: Callable[[], None],
+        on_clean: Callable[[], None] | None = None,
     ) -> None:
+        """`on_clean`: the acknowledge button is still held after `clean_hold_s`."""
         self.config = config.check()
         self.pattern = "off"
         self._on_sos = on_sos
         self._on_ack = on_ack
+        self._on_clean = on_clean
         self._buttons: list[Any] = []
         self._outputs: list[Any] = [None, None]
         self._factory: Any = None
-        self._holding: asyncio.TimerHandle | None = None
+        self._holding: dict[str, asyncio.TimerHandle] = {}
+        """By button: what happens when it is held long enough."""
         self._stepping: asyncio.TimerHandle | None = None
         self._wire: _Wire | None = None
 
@@ -201,17 +208,16 @@ class Panel:
         config, at = self.config, self._loop.call_soon_threadsafe
         for pin, pressed, released in (
             (config.sos_pin, self._sos_down, self._sos_up),
-            (config.ack_pin, self._on_ack, None),
+            (config.ack_pin, self._ack_down, self._ack_up),
         ):
             if pin is None:
                 continue
             button = gpiozero.Button(pin, bounce_time=BOUNCE_S, pin_factory=self._factory)
             self._buttons.append(button)
             button.when_pressed = lambda call=pressed: at(call)
-            if released is not None:
-                button.when_released = lambda call=released: at(call)
+            button.when_released = lambda call=released: at(call)
             # A person who holds SOS while the agent starts again is not told to let go first.
-            if released is not None and button.is_pressed:
+            if pin == config.sos_pin and button.is_pressed:
                 pressed()
         for place, pin in enumerate((config.lamp_pin, config.buzzer_pin)):
             if pin is not None:
@@ -223,15 +229,27 @@ class Panel:
     # a button that is still held.
     def _sos_down(self) -> None:
         self._sos_up()
-        self._holding = self._loop.call_later(self.config.sos_hold_s, self._on_sos)
+        self._holding["sos"] = self._loop.call_later(self.config.sos_hold_s, self._on_sos)
 
     def _sos_up(self) -> None:
-        if self._holding is not None:
-            self._holding.cancel()
-            self._holding = None
+        self._let_go("sos")
+
+    def _ack_down(self) -> None:
+        self._ack_up()
+        self._on_ack()
+        if self._on_clean is not None:
+            self._holding["ack"] = self._loop.call_later(self.config.clean_hold_s, self._on_clean)
+
+    def _ack_up(self) -> None:
+        self._let_go("ack")
+
+    def _let_go(self, button: str) -> None:
+        if (timer := self._holding.pop(button, None)) is not None:
+            timer.cancel()
 
     async def _close(self) -> None:
         self._sos_up()
+        self._ack_up()
         self.pattern = "off"
         self._step(0)
         for device in (*self._buttons, *self._outputs):

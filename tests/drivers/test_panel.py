@@ -32,12 +32,17 @@ class Heard:
     def __init__(self) -> None:
         self.sos = asyncio.Semaphore(0)
         self.ack = asyncio.Semaphore(0)
+        self.clean = asyncio.Semaphore(0)
         self.calls: list[str] = []
         self.threads: set[int] = set()
 
     def on_sos(self) -> None:
         self._note("sos")
         self.sos.release()
+
+    def on_clean(self) -> None:
+        self._note("clean")
+        self.clean.release()
 
     def on_ack(self) -> None:
         self._note("ack")
@@ -51,7 +56,8 @@ class Heard:
 @asynccontextmanager
 async def mocked(heard: Heard, **keys: Any) -> AsyncIterator[Panel]:
     config = PanelConfig(factory="mock", **{**PINS, "sos_hold_s": 0.05, **keys})
-    async with Panel(config, on_sos=heard.on_sos, on_ack=heard.on_ack) as panel:
+    calls = {"on_sos": heard.on_sos, "on_ack": heard.on_ack, "on_clean": heard.on_clean}
+    async with Panel(config, **calls) as panel:
         yield panel
 
 
@@ -74,6 +80,23 @@ async def test_ack_comes_at_the_press_on_the_loop_from_any_thread() -> None:
         presser.join()
         pin(panel, 27).drive_high()
     assert heard.calls == ["ack"]
+    assert heard.threads == {threading.get_ident()}
+
+
+async def test_clean_air_is_said_by_a_long_hold_of_the_acknowledge_button() -> None:
+    heard = Heard()
+    async with mocked(heard, clean_hold_s=0.05) as panel:
+        ack = pin(panel, 27)
+        ack.drive_low()
+        await asyncio.wait_for(heard.ack.acquire(), 5)
+        ack.drive_high()
+        pressed = time.monotonic()
+        ack.drive_low()
+        await asyncio.wait_for(heard.clean.acquire(), 5)
+        assert time.monotonic() - pressed >= 0.05
+        ack.drive_high()
+    # At each press what sounds is silent at once; the first was let go too early for the rest.
+    assert heard.calls == ["ack", "ack", "clean"]
     assert heard.threads == {threading.get_ident()}
 
 
@@ -182,6 +205,8 @@ async def test_a_panel_may_have_one_lamp_only() -> None:
         ({"factory": "mock"}, "sos_pin: missing, as are ack_pin, lamp_pin and buzzer_pin"),
         ({"factory": "mock", "sos_pin": 99}, "sos_pin: expected 0 to 53, read 99"),
         ({"factory": "mock", "sos_pin": 4, "lamp_pin": 4}, "lamp_pin: pin 4 is sos_pin already"),
+        ({"factory": "mock", "sos_pin": 4, "clean_hold_s": 61},
+         "clean_hold_s: expected more than 0, up to 60, read 61"),
         ({"factory": "mock", "sos_pin": 4, "sos_hold_s": 0},
          "sos_hold_s: expected more than 0, up to 60, read 0"),
         ({"factory": "lgpio", "sos_pin": 4, "wire": "x"},
