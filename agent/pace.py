@@ -37,7 +37,8 @@ class Pace:
         self._remember(delay_s, now)
         if delay_s <= FACTOR * self._best_s + SLACK_S:
             # A limit that nobody has come near says nothing of the link.
-            if 2 * unacknowledged >= self.limit:
+            # (The history lane alone never goes beyond half of it.)
+            if 3 * unacknowledged >= self.limit:
                 step = records if self._halved_at < 0 else math.ceil(records / 8)
                 self.limit = min(MOST, self.limit + step)
         elif sent_at > self._halved_at:

@@ -77,3 +77,12 @@ def test_a_link_that_has_become_slower_is_learnt_anew() -> None:
         slow.acknowledged(10, slow.limit, now, now + 2.0)
         now += 1.0
     assert slow.limit > FIRST
+
+
+def test_half_of_it_is_enough_to_grow() -> None:
+    """The history lane by itself never uses more."""
+    pace = Pace()
+    for number in range(100):
+        half = pace.limit // 2
+        pace.acknowledged(min(100, half), half, float(number), number + 0.01)
+    assert pace.limit > 50 * FIRST

@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,25 @@ async def test_rows_are_read_by_class_from_several_ranges(tmp_path: Path) -> Non
         assert await seqs(Class.ALARMS) == [5, 15]
         assert await seqs(Class.ACK, Class.EVENTS, Class.READINGS) == [6]
         assert await seqs(Class.ACK) == []
+
+
+def _explain(db: Any, sql: str) -> list[Any]:
+    rows: list[Any] = db.execute(f"EXPLAIN QUERY PLAN {sql}", (1, "alarms", 1, 9, 9)).fetchall()
+    return rows
+
+
+async def test_an_alarm_is_found_among_many_readings_without_looking_at_them(
+    tmp_path: Path,
+) -> None:
+    async with Store.open(tmp_path) as store:
+        for sql, index in (
+            (store_module._SELECT_RARE, "INDEX rare"),
+            (store_module._SELECT_READINGS, "PRIMARY KEY"),
+        ):
+            question = partial(_explain, sql=sql)
+            plan = await store._ask(question, writes=False)
+            assert len(plan) == 1
+            assert f"SEARCH record USING {index} (epoch=?" in str(plan[0])
 
 
 async def test_an_epoch_without_records_leaves_no_trace(tmp_path: Path) -> None:
