@@ -26,9 +26,7 @@ from agent.toml import Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument, ports
 from drivers.panel import PanelConfig
 
-DEFAULT_VERBS = (
-    "alarm.ack", "message", "resend", "snapshot", "sos.confirm", "video.start", "video.stop",
-)  # fmt: skip
+DEFAULT_VERBS = ("alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
 VERBS = (*DEFAULT_VERBS, "air.clean", "wearer")
 """What an uplink can be allowed."""
 

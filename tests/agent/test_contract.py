@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from agent import contract, traffic
+from agent.config import VERBS
 from agent.messages import (
     Alarm,
     AlarmState,
@@ -21,6 +23,7 @@ from agent.messages import (
     Reading,
     join_record,
 )
+from agent.verbs import ARGUMENTS
 from drivers import Quality
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +69,21 @@ def test_every_topic_of_the_contract_is_described() -> None:
     assert {f"outpost/v1/{{org}}/{{unit}}/{klass.value}" for klass in Class} <= addresses
     for operation in document["operations"].values():
         assert operation["channel"]["$ref"].split("/")[-1] in document["channels"]
+
+
+def test_what_an_uplink_can_be_allowed_is_what_a_unit_can_do() -> None:
+    assert sorted(VERBS) == sorted(ARGUMENTS)
+
+
+def test_the_manual_of_the_wire_lists_each_verb_with_each_argument() -> None:
+    text = (ROOT / "agent" / "README.md").read_text("utf-8")
+    table = text.split("| verb | args | effect |\n", 1)[1].split("\n\n", 1)[0]
+    rows = [line.split(" | ") for line in table.splitlines()[1:]]
+    told = {row[0].strip("| `"): set(re.findall(r"`(\w+)`", row[1])) for row in rows}
+    assert told == {
+        verb: {field.encode_name for field in msgspec.structs.fields(args)}
+        for verb, args in ARGUMENTS.items()
+    }
 
 
 def test_good_traffic_has_no_mistakes() -> None:
