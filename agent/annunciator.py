@@ -11,7 +11,8 @@ from agent.messages import Alarm, AlarmState
 PATTERNS = {
     "high": "high", "critical": "high", "over_range": "high", "sos": "sos", "low": "low",
     "deficient": "high", "fault": "fault", "silent": "fault", "under_range": "fault",
-    "lel_invalid": "low", "stel": "low", "twa": "low", "coverage": "fault",
+    "bus": "fault", "frozen": "fault", "disk": "fault", "clock_stopped": "fault",
+    "clock_unset": "fault", "lel_invalid": "low", "stel": "low", "twa": "low", "coverage": "fault",
 }  # fmt: skip
 OFF = "off"
 SEEN = "acknowledged"

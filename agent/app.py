@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from agent import __version__, control, exposures, health, in_force, topics
-from agent.alarms.engine import PANEL, Engine
+from agent.alarms.engine import PANEL, SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
 from agent.annunciator import Annunciator
@@ -41,6 +41,7 @@ from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
 from agent.verbs import verb_table
+from agent.vitals import Vitals
 from drivers.bus import Buses
 from drivers.panel import Panel
 from drivers.ports import open_port
@@ -66,8 +67,10 @@ class App:
         self.outbox = Outbox(store, self.clock)
         silent_s = {source.name: source.table.silent_s for source in config.sources}
         self.engine = Engine(
-            config.set_points, silent_s, time.monotonic(), config.own_points
+            config.set_points, silent_s, time.monotonic(), config.own_points,
+            {source.name: source.table.same_s for source in config.sources},
         )  # fmt: skip
+        self.vitals = Vitals(self.engine, store, self.clock)
         self.annunciator = Annunciator()
         self.panel: Panel | None = None
         self.overlay = Overlay(unit)
@@ -209,7 +212,7 @@ class App:
             uplink.publish_active()
         for change in changes:
             log.warning("alarm %s: %s, %s", change.alarm, change.change, change.state.value)
-            if change.code == "silent":
+            if change.code in SILENCE:
                 self._status_due.set()
 
     def _source_changed(self, source: Source) -> None:
@@ -277,6 +280,7 @@ class App:
         while True:
             now = time.monotonic()
             self.hub.alarms(self.engine.tick(now, self.clock.now_ms()))
+            self.hub.alarms(self.vitals.check())
             if self.exposures is not None:
                 self.exposures.tick()
             self._show(self.engine.active())

@@ -118,6 +118,7 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
     parity: Literal["N", "E", "O", "M", "S"] | None = None
     stopbits: Literal[1, 2] | None = None
     silent_s: Positive = 10.0
+    same_s: Seconds = 0.0
     place: str = ""
     serial: str = ""
     calibrated: Day | None = None
@@ -134,6 +135,11 @@ class SourceTable(msgspec.Struct, frozen=True, kw_only=True):
             yield "name", f"{PANEL!r} is the name of the unit's own buttons; choose another"
         elif self.name in OWN:
             yield "name", f"{self.name!r} is the name of the unit itself; choose another"
+        if 0 < self.same_s <= self.silent_s:
+            yield (
+                "same_s",
+                f"expected 0, or more than silent_s ({self.silent_s:g}), read {self.same_s:g}",
+            )
         if sentence := ports.mistake(self.port):
             yield "port", sentence
 

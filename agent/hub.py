@@ -63,7 +63,7 @@ class Hub:
         # A clock that nothing has set says nothing of days.
         if calibration is not None and self._clock.source is not Clock.FREE:
             sample = calibration.judged(sample, self._clock.now_ms())
-        reading = self.engine.judged(_reading(source, sample))
+        reading = self.engine.judged(_reading(source, sample), sample.at)
         self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
         for judge in self._judges:
             judge(reading, now - sample.at)

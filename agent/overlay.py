@@ -48,6 +48,9 @@ class Overlay:
     def message(self, time_ms: int) -> wire.Overlay:
         """Old values are never drawn as if they were of now: who is silent shows `--`."""
         silent = {(a.source, a.quantity) for a in self._alarms if a.code == "silent"}
+        buses = {a.source for a in self._alarms if a.code == "bus"}
+        silent |= {key for key in self._readings if key[0] in buses}
+        silent |= {(source, "position") for source in buses}
         readings = [
             f"{quantity.upper()} {NOTHING}" if (source, quantity) in silent else text
             for (source, quantity), text in self._readings.items()

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from agent.alarms import gas, standing
-from agent.alarms.freshness import Freshness
+from agent.alarms.freshness import Freshness, Silence
+from agent.alarms.frozen import Frozen
 from agent.alarms.setpoints import SetPoint
 from agent.alarms.standing import Cause, Standing
 from agent.alarms.validity import TRUSTED, Validity
@@ -21,6 +22,7 @@ UNIT = "unit"
 OWN = frozenset({PANEL, UNIT})
 """Names that no instrument may have."""
 POSITION = "position"
+SILENCE = frozenset({"silent", "bus"})
 LEVELS = frozenset({"low", "high", "deficient", "critical"})
 """Codes that a worse value raises again."""
 
@@ -34,22 +36,33 @@ class Engine:
         silent_s: dict[str, float],
         at: float,
         own_points: Mapping[tuple[str, str], SetPoint] | None = None,
+        frozen_s: Mapping[str, float] | None = None,
     ) -> None:
-        """`set_points` by quantity; `own_points` by (source, quantity), in their place."""
+        """`set_points` by quantity; `own_points` by (source, quantity), in their place; by source:
+        after how many seconds without a sample it is silent, or with the same one frozen."""
         self._points = set_points
         self._own_points = own_points or {}
         self._sources = frozenset(silent_s) | OWN
         self._channels: dict[tuple[str, str], gas.Channel] = {}
         self._standing: dict[str, Standing] = {}
         self._fresh = Freshness(silent_s, at)
+        self._frozen = Frozen(frozen_s or {})
+        self._stuck: set[tuple[str, str]] = set()
         self._validity = Validity()
         self.fix: FixBody | None = None
         """The last position that was a fix."""
 
     # -- what comes in ---------------------------------------------------------------------
 
-    def judged(self, reading: Reading) -> Reading:
-        """The reading with its quality put right; before all else."""
+    def judged(self, reading: Reading, at: float) -> Reading:
+        """The reading with its quality put right; before all else.  `at`: when its frame began."""
+        key = (reading.source, reading.quantity)
+        if self._frozen.is_frozen(reading, at):
+            self._stuck.add(key)
+            if reading.quality in TRUSTED:
+                return msgspec.structs.replace(reading, quality=Quality.STALE)
+            return reading
+        self._stuck.discard(key)
         return self._validity.judged(reading)
 
     def reading(self, reading: Reading, at: float, t: int, now: float) -> list[Alarm]:
@@ -58,9 +71,16 @@ class Engine:
             self.fix = reading.fix
         news = [
             change
-            for source, quantity in self._fresh.heard(reading.source, reading.quantity, at)
-            for change in self._set(self._silence(source, quantity, t), holds=False)
+            for silence in self._fresh.heard(reading.source, reading.quantity, at)
+            for change in self._set(self._silence(silence, t), holds=False)
         ]
+        news += self._set(
+            Cause(
+                source=reading.source, quantity=reading.quantity, code="frozen", t=t,
+                reading=reading if reading.fix is None else None, fix=self.fix,
+            ),
+            holds=(reading.source, reading.quantity) in self._stuck,
+        )  # fmt: skip
         if reading.quantity != POSITION:
             news += self._measure(reading, t, (now - at) * 1000)
         return news
@@ -69,8 +89,8 @@ class Engine:
         """Time has passed: who is silent now?"""
         return [
             change
-            for source, quantity, _ in list(self._fresh.newly_silent(at))
-            for change in self._set(self._silence(source, quantity, t), holds=True)
+            for silence, holds in list(self._fresh.changes(at))
+            for change in self._set(self._silence(silence, t), holds=holds)
         ]
 
     def next_tick(self) -> float | None:
@@ -144,7 +164,7 @@ class Engine:
     def silent_sources(self) -> set[str]:
         """Those of which a quantity is silent."""
         return {known.message.source for known in self._standing.values()
-                if known.message.code == "silent"}  # fmt: skip
+                if known.message.code in SILENCE}  # fmt: skip
 
     def save(self) -> list[Standing]:
         """What must survive a restart."""
@@ -164,8 +184,8 @@ class Engine:
                 news += self._set(gone, holds=False)
             elif message.code == "lel_invalid" and known.present:
                 self._validity.restore()
-            elif message.code == "silent":
-                self._fresh.restore(message.source, message.quantity, at)
+            elif message.code in SILENCE:
+                self._fresh.restore(message.source, message.quantity, message.code, at)
             elif known.present and message.code in gas.CODES:
                 key = (message.source, message.quantity)
                 channel = self._channels.get(key, gas.Channel())
@@ -211,8 +231,9 @@ class Engine:
             return []
         return self._keep(cause.alarm, standing.worsened(known, cause))
 
-    def _silence(self, source: str, quantity: str, t: int) -> Cause:
-        return Cause(source=source, quantity=quantity, code="silent", t=t, fix=self.fix)
+    def _silence(self, silence: Silence, t: int) -> Cause:
+        source, quantity, code = silence
+        return Cause(source=source, quantity=quantity, code=code, t=t, fix=self.fix)
 
     def _set(self, cause: Cause, *, holds: bool) -> list[Alarm]:
         known = self._standing.get(cause.alarm)

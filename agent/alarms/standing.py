@@ -14,7 +14,7 @@ RANK_HIGHEST = 1
 RANKS = {
     "high": 1, "critical": 1, "over_range": 1, "sos": 2, "low": 3, "deficient": 1,
     "under_range": 4, "fault": 4, "silent": 4, "stel": 3, "twa": 3, "coverage": 5,
-    "lel_invalid": 3,
+    "lel_invalid": 3, "bus": 4, "frozen": 4, "disk": 5, "clock_stopped": 5, "clock_unset": 5,
 }  # fmt: skip
 """Priority by code, 1 the most urgent: high and over-range, SOS, low, fault (FIELD.md 4.5).  Too
 little oxygen is ranked with the high alarms: the wearer may have minutes.  A mean over its limit

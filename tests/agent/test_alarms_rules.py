@@ -41,7 +41,7 @@ def feed(engine: Engine, *readings: Reading) -> list[str]:
     changes = [
         change
         for one in readings
-        for change in engine.reading(engine.judged(one), at=1.0, t=T, now=1.0)
+        for change in engine.reading(engine.judged(one, 1.0), at=1.0, t=T, now=1.0)
     ]
     return said(changes)
 
@@ -96,7 +96,7 @@ def test_lel_with_little_oxygen_is_invalid_and_says_so() -> None:
     engine = make()
     assert feed(engine, reading("combustible", 3.0)) == []
     assert "critical raised" in feed(engine, reading("o2", 9.9))
-    assert engine.judged(reading("combustible", 3.0)).quality is Quality.INVALID
+    assert engine.judged(reading("combustible", 3.0), 1.0).quality is Quality.INVALID
     assert feed(engine, reading("combustible", 3.0)) == ["lel_invalid raised"]
     # It stays until oxygen is clearly back, and a reading shows it.
     feed(engine, reading("o2", 10.1))
@@ -120,13 +120,13 @@ def test_oxygen_that_cannot_be_believed_changes_nothing() -> None:
     engine = make()
     feed(engine, reading("o2", 8.0), reading("o2", None, Quality.FAULT))
     feed(engine, reading("o2", 20.9, Quality.WARMUP))
-    assert engine.judged(reading("combustible", 3.0)).quality is Quality.INVALID
+    assert engine.judged(reading("combustible", 3.0), 1.0).quality is Quality.INVALID
 
 
 def test_the_lowest_of_several_oxygen_sensors_counts() -> None:
     engine = make()
     feed(engine, reading("o2", 8.0, source="gas"), reading("o2", 20.9, source="head"))
-    assert engine.judged(reading("combustible", 3.0)).quality is Quality.INVALID
+    assert engine.judged(reading("combustible", 3.0), 1.0).quality is Quality.INVALID
 
 
 def test_too_little_oxygen_is_known_after_a_restart() -> None:
