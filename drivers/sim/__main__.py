@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import drivers.sim
 from drivers.sim import modbus, nmea, panel, winsen
 from drivers.sim.line import Fault, Line
+from drivers.sim.netline import NetLine
 
 
 class Twin(Protocol):
@@ -63,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
     extra = registered()
     for name in ("nmea", "winsen", "modbus", "panel", *extra):
         one = names.add_parser(name)
-        one.add_argument("--link", type=Path, required=True, help="where the port shall appear")
+        where = "where the port shall appear: a path, or tcp://127.0.0.1:PORT"
+        one.add_argument("--link", required=True, help=where)
         match name:
             case "nmea":
                 one.add_argument("--rate-hz", type=float, default=1.0)
@@ -144,13 +146,23 @@ def _listen(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> Non
             loop.call_soon_threadsafe(take, text)
 
 
+def _line(link: str) -> Line:
+    """ValueError: a network link that cannot be one."""
+    if not link.startswith("tcp://"):
+        return Line(Path(link))
+    number = link.rpartition(":")[2]
+    if not number.isdecimal() or not 0 <= int(number) <= 65535:
+        raise ValueError(f"{link}: expected tcp://127.0.0.1:PORT")
+    return NetLine(port=int(number))
+
+
 async def play(options: argparse.Namespace) -> None:
     """Play until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Line(options.link) as line:
+    async with _line(options.link) as line:
         twin = build(line, options)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(twin.run(), name=f"{options.name} twin")

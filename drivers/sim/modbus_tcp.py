@@ -7,6 +7,7 @@ that is absent: with exception 0B (`gateway="answers"`) or not at all (`"silent"
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from typing import Any
 
@@ -55,3 +56,22 @@ class Twin(RtuTwin):
             body = reply[:-2]
             await asyncio.sleep(self._response_s)
             await self._line.write(request[:4] + len(body).to_bytes(2, "big") + body)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `python -m drivers.sim modbus_tcp`."""
+    parser.add_argument("--model", choices=["six_in_one", "weather_station"], default="six_in_one")
+    parser.add_argument("--address", type=int, nargs="+", default=[1])
+    parser.add_argument("--gas", nargs="+", default=["co"], help="one per address")
+    parser.add_argument("--gateway", choices=["answers", "silent"], default="answers")
+
+
+def build(line: Line, options: argparse.Namespace) -> Twin:
+    """The twin that the command line asks for.  ValueError: options that do not fit together."""
+    return Twin(
+        line,
+        gateway=options.gateway,
+        model=options.model,
+        addresses=options.address,
+        gases=options.gas,
+    )
