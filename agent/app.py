@@ -231,6 +231,9 @@ class App:
             for uplink in self.uplinks:
                 uplink.publish(f"rtc/{event.session}/close", b"{}")
             return
+        name = f"camera {event.camera}" if event.camera else "video"
+        level = logging.WARNING if event.state == "down" else logging.INFO
+        log.log(level, "%s: %s", name, event.detail or event.state)
         self.hub.event(event.event, event.camera or "media", event.detail, state=event.state)
         self._status_due.set()
 

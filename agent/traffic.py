@@ -83,7 +83,9 @@ def check_file(path: Path) -> tuple[int, list[str]]:
             count += 1
             topic, payload, wrong = _take_apart(line)
             mistakes = [wrong] if wrong else mistakes_of(topic, payload)
-            found += [f"{path}:{number}: {topic or '?'}: {mistake}" for mistake in mistakes]
+            # A terminal would obey what a topic of any bytes says.
+            name = topic if topic.isprintable() else repr(topic)
+            found += [f"{path}:{number}: {name or '?'}: {mistake}" for mistake in mistakes]
     return count, found
 
 

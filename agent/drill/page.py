@@ -95,10 +95,15 @@ def choose_port(host: str, wanted: int | None, default: int) -> int:
         except OSError as error:
             if port in (wanted, 0):
                 raise DrillError(
-                    f"the page cannot listen on {host}:{port}: {error.strerror}; "
+                    f"the page cannot listen on {host}:{port}: {_reason(error)}; "
                     "choose another by --port or --host"
                 ) from error
     raise AssertionError("port 0 is always tried last")
+
+
+def _reason(error: OSError) -> str:
+    """Without the address that `socket` adds, which the sentence has already."""
+    return (error.strerror or str(error)).partition(" (while ")[0]
 
 
 def _is_loopback(host: str) -> bool:

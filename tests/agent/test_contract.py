@@ -134,3 +134,12 @@ def test_a_file_is_judged_line_by_line(tmp_path: Path) -> None:
     assert count == 4
     assert [mistake.split(": ")[0].split(":")[-1] for mistake in mistakes] == ["4", "5"]
     assert 'expected {"topic": ..., "payload": ...}' in mistakes[0]
+
+
+def test_what_a_terminal_would_obey_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "traffic.log"
+    path.write_bytes(b"outpost/v1/\x1b[2J/cv-01/status {}\n\x1b]0;title\x07 x\n")
+    _, mistakes = traffic.check_file(path)
+    assert len(mistakes) == 2
+    assert all(mistake.isprintable() for mistake in mistakes)
+    assert "'outpost/v1/\\x1b[2J/cv-01/status'" in mistakes[0]

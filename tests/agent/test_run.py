@@ -309,6 +309,7 @@ async def test_a_camera_that_is_absent_hurts_nothing_else(
             return bool(cameras[0].get("state") == "down" and "video99" in cameras[0]["detail"])
 
         await until(camera_is_down, "the status says that the camera is down", 30)
+        await unit.says("camera front: there is no video device '/dev/video99'")
         count = len(values(heard, "cl2"))
         await until(lambda: len(values(heard, "cl2")) > count, "gas is read all the same")
         process = unit.process

@@ -289,7 +289,7 @@ def test_a_broker_that_is_not_there(drill: Any, free_port: int) -> None:
 def test_a_page_whose_port_is_taken(drill: Any, taken_port: int) -> None:
     playing = drill("smoke", "--no-video", "--port", str(taken_port))
     assert playing.wait() == 1
-    expected = f"the page cannot listen on 127.0.0.1:{taken_port}: Address already in use"
+    expected = f"the page cannot listen on 127.0.0.1:{taken_port}: Address already in use; choose"
     assert expected in playing.complained()
     assert "Traceback" not in playing.complained()
 
