@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import ssl
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """ValueError names the file that cannot be used, and why."""
         for path in (self.ca_file, self.cert_file, self.key_file):
             _must_be_readable(path)
+        must_be_private(self.key_file)
         try:
             context = ssl.create_default_context(cafile=self.ca_file or None)
         except ssl.SSLError as error:
@@ -64,6 +66,15 @@ def _must_be_readable(path: str) -> None:
             Path(path).open("rb").close()
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def must_be_private(path: str) -> None:
+    """ValueError where everybody on the machine may read or write a secret.  The group may: that is
+    how systemd hands credentials over."""
+    if path and (mode := stat.S_IMODE(Path(path).stat().st_mode)) & 0o007:
+        raise ValueError(
+            f"{path} is a secret that everybody may read (mode {mode:04o}): chmod 0600 it"
+        )
 
 
 def _no_password() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from agent import topics
+from agent import signing, topics
 from agent.clock import UnitClock
 from agent.messages import Ack, Class, Clock, Command, Event, Mark, Outcome
 from agent.mqtt import Message
@@ -91,13 +91,14 @@ class Commands:
         outbox.listeners.append(self._stored)
 
     def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
-        """One command, whatever it is.  `uplink` has `config` (name, verbs) and `respond`."""
+        """One command, whatever it is.  `uplink`: `config` (name, verbs, signers), `respond`."""
         verb = topic.path[1]
         head = _Head()
         ran = False
         try:
             command = self._read(message)
             head = _Head(command.id, command.by)
+            _check_signature(command, message, uplink)
             if (known := self._outbox.store.commands.get(command.id)) is not None:
                 row = self._outbox.append(Class.ACK, msgspec.Raw(known))
                 self._answer(row, topic, message, uplink)
@@ -189,6 +190,16 @@ class _MalformedError(RefusedError):
     def __init__(self, detail: str, head: _Head, code: str = "malformed") -> None:
         super().__init__(code, detail)
         self.head = head
+
+
+def _check_signature(command: Command, message: Message, uplink: Any) -> None:
+    """First of all checks: what is not signed is told nothing, not even an ack that is stored."""
+    if not uplink.config.signers:
+        return
+    try:
+        signing.check(uplink.config.signers, message.topic, command, message.payload)
+    except signing.SignatureError as error:
+        raise RefusedError(error.code, str(error)) from error
 
 
 def _head(payload: bytes) -> _Head:

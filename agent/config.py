@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 import drivers
-from agent import evidence, set_points, topics
+from agent import evidence, set_points, signing, topics
 from agent.alarms.engine import OWN, PANEL
 from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
@@ -207,6 +207,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_s: KeepAlive = 15
     local: bool = False
     verbs: tuple[str, ...] = DEFAULT_VERBS
+    signers: tuple[str, ...] = ()
+    """Public keys; where there is one, every command must be signed by one of them."""
     history_records_per_s: Positive = 2000.0
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
@@ -224,6 +226,9 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
             if verb not in VERBS:
                 hint = did_you_mean(verb, VERBS) or f"; known are {', '.join(VERBS)}"
                 yield "verbs", f"there is no verb {verb!r}{hint}"
+        for signer in self.signers:
+            if sentence := signing.mistake(signer):
+                yield "signers", sentence
 
     def broker(self) -> Broker:
         """OSError where the password's file cannot be read."""

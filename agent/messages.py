@@ -146,8 +146,8 @@ class Ack(_Wire, frozen=True, kw_only=True):
     verb: str
     outcome: Outcome
     code: str = "ok"
-    """`ok`, `malformed`, `unknown_verb`, `not_authorised`, `expired`, `wrong_mark`,
-    `bad_arguments`, `not_found`, `unavailable` ..."""
+    """`ok`, `malformed`, `unsigned`, `bad_signature`, `unknown_verb`, `not_authorised`, `expired`,
+    `wrong_mark`, `bad_arguments`, `not_found`, `unavailable`, `would_loosen` ..."""
     detail: str = ""
     by: str = ""
     result: dict[str, Any] = {}
@@ -351,6 +351,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     expires: int | None = None
     """UTC ms; without it the command is refused 60 s after `issued`."""
     args: dict[str, Any] = {}
+    sig: str = ""
+    """Ed25519 over the lines of agent/README.md, base64; needed where the uplink has `signers`."""
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

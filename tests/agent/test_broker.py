@@ -278,3 +278,17 @@ def test_an_address_that_is_none(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         Broker.from_url(url)
     assert str(Broker(host="::1", port=99)) == "mqtt://[::1]:99"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o602])
+def test_a_key_that_everybody_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    certificate, key = Authority(tmp_path, "ca").issue("unit")
+    key.chmod(mode)
+    tls = Tls(cert_file=str(certificate), key_file=str(key))
+    with pytest.raises(ValueError, match=r"unit.key is a secret") as caught:
+        tls.context()
+    assert str(caught.value) == (
+        f"{key} is a secret that everybody may read (mode {mode:04o}): chmod 0600 it"
+    )
+    key.chmod(0o640)
+    assert tls.context().minimum_version.name == "TLSv1_2"
