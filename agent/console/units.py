@@ -45,6 +45,7 @@ Point = list[Any]
 
 _time = itemgetter(0)
 
+_EACH_MINUTE = frozenset({"exposure"})
 _UPDATE_OF: dict[str, str] = {
     Class.READINGS: "records",
     Class.ALARMS: "alarm",
@@ -216,6 +217,8 @@ class Units:
                 _take_reading(unit.state, record)
             return [{"type": "records", "unit": topic.unit, "records": shown}]
         if klass is Class.EVENTS:
+            # What each minute brings stands in `status`; here it would push out what has happened.
+            shown = [event for event in shown if event["event"] not in _EACH_MINUTE]
             for event in shown:
                 insort(unit.state.events, event, key=itemgetter("t"))
             del unit.state.events[:-MAX_EVENTS]

@@ -135,6 +135,15 @@ def test_alarms_events_and_acks_are_told_one_by_one(units: Units) -> None:
     assert [event["event"] for event in shown(units)["events"]] == ["started"]
 
 
+def test_the_dose_of_each_minute_does_not_push_out_what_has_happened(units: Units) -> None:
+    envelope = {"t": 1_800_000_000_000, "clock": "ntp"}
+    for seq, name in enumerate(["started", "exposure", "exposure_closed"], 1):
+        event = {"seq": seq, "prev": seq - 1} | envelope | {"event": name}
+        told = units.feed(topic("events"), batch(event))
+        assert len(told) == (0 if name == "exposure" else 1)
+    assert [event["event"] for event in shown(units)["events"]] == ["started", "exposure_closed"]
+
+
 def test_the_last_fifty_events_are_kept_in_order(units: Units) -> None:
     for seq in range(1, 81):
         event = {"seq": seq, "prev": 0, "t": seq, "clock": "gnss", "event": "source_up"}

@@ -7,6 +7,8 @@ import { formula, quantityText, valueText } from "./reading.js";
 
 const PERSON = new Set(["sos", "man_down", "no_motion"]);
 
+const MEANS = new Set(["stel", "twa"]);
+
 /** @param {Alarm} alarm @returns {boolean} somebody calls for help, or cannot any more */
 export const isPerson = ({ code }) => PERSON.has(code);
 
@@ -45,8 +47,9 @@ export function titleOf(alarm) {
  * @param {Alarm} alarm @param {Latest} [latest] the value of this moment, instead of the causing one
  * @returns {string} "1.20 ≥ 1.00 ppm" (the limit), "" where there is no value
  */
-export function measureOf({ reading, limit }, latest) {
-  const shown = latest && latest.t >= (reading?.t ?? 0) ? latest : reading;
+export function measureOf({ reading, limit, code }, latest) {
+  // A mean is not what is measured now.
+  const shown = !MEANS.has(code) && latest && latest.t >= (reading?.t ?? 0) ? latest : reading;
   if (!shown || shown.value === null || shown.value === undefined) return "";
   if (typeof limit !== "number") return quantityText(shown.value, shown.unit);
   const sign = shown.value >= limit ? "≥" : "<";

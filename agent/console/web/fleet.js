@@ -118,6 +118,9 @@ export function insertByTime(list, item, ceiling, late) {
   if (list.length > ceiling) list.splice(0, list.length - ceiling);
 }
 
+/** Limits of single values, which a chart can draw; a mean's limit is none. */
+const LEVELS = new Set(["low", "high", "deficient", "critical"]);
+
 /** All units, the limits that hold at them, and the log. */
 export class Fleet {
   constructor() {
@@ -222,7 +225,7 @@ export class Fleet {
 
   /** @param {Alarm} alarm */
   #learn({ quantity, code, limit }) {
-    if (typeof limit !== "number" || !quantity) return;
+    if (typeof limit !== "number" || !quantity || !LEVELS.has(code)) return;
     const codes = this.limits.get(quantity) ?? new Map();
     this.limits.set(quantity, codes.set(code, limit));
   }

@@ -2,7 +2,7 @@
  * What the console's WebSocket says, as types (the wire's own names; times are UTC ms).
  * The server's side of it is agent/messages.py and agent/console/.
  *
- * @typedef {"good"|"warmup"|"over_range"|"under_range"|"fault"|"cal_due"|"stale"|"simulated"} Quality
+ * @typedef {"good"|"warmup"|"over_range"|"under_range"|"fault"|"cal_due"|"stale"|"simulated"|"invalid"} Quality
  *
  * @typedef {object} Fix
  * @property {number} [t]
@@ -83,6 +83,36 @@
  * @property {number} [deficient]
  * @property {number} [critical]
  * @property {string} [basis]
+ * @property {number} [stel]
+ * @property {number} [twa]
+ * @property {string} [source] only this source's
+ *
+ * @typedef {object} Air by which ppm become mg/m3
+ * @property {number} temperature_c
+ * @property {number} pressure_hpa
+ * @property {string[]} [measured] which of `temperature` and `pressure` the unit measures
+ * @property {Record<string, number>} [mg_m3_per_ppm]
+ *
+ * @typedef {object} Dose of one gas by one sensor
+ * @property {string} source
+ * @property {string} quantity
+ * @property {string} unit
+ * @property {number} stel at least so much
+ * @property {number} twa at least so much
+ * @property {number} [stel_limit]
+ * @property {number} [twa_limit]
+ * @property {string} [basis]
+ * @property {number} [peak]
+ * @property {number} [dose] unit hours
+ * @property {number} [coverage] 0 to 1
+ * @property {number} [coverage_15min] 0 to 1
+ *
+ * @typedef {object} Exposure
+ * @property {string} [wearer]
+ * @property {string} [wearer_id]
+ * @property {number} since
+ * @property {number} until
+ * @property {Dose[]} [doses]
  *
  * @typedef {object} Status
  * @property {string} unit
@@ -98,6 +128,9 @@
  * @property {Camera[]} [cameras]
  * @property {string[]} [verbs]
  * @property {LimitStatus[]} [limits]
+ * @property {string[]} [unlimited] gases that nothing judges, `quantity` or `source/quantity`
+ * @property {Air|null} [air]
+ * @property {Exposure|null} [exposure]
  *
  * @typedef {{received: number, repeated: number, missing: number}} Counts
  * @typedef {[number, number|null]} Point UTC ms and value
