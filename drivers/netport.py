@@ -11,6 +11,7 @@ thread, and only an address needs no lookup.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import errno
@@ -98,7 +99,7 @@ def parse(device: str) -> Address:
     return Address("udp", host, port, sender)
 
 
-class NetPort:
+class NetPort(abc.ABC):
     """What the ports of a network have in common: a bounded buffer, and how they are lost."""
 
     def __init__(self, device: str) -> None:
@@ -142,11 +143,13 @@ class NetPort:
             self._abort()
             self._wake()
 
+    @abc.abstractmethod
     def _taken(self) -> None:
         """Bytes have left the buffer."""
 
+    @abc.abstractmethod
     def _abort(self) -> None:
-        raise NotImplementedError
+        """Give the socket back, at once."""
 
     def _check(self, what: str) -> None:
         if self._lost is not None:
@@ -303,6 +306,9 @@ class UdpPort(NetPort, asyncio.DatagramProtocol):
             self._sender = host
         self._heard = now
         return True
+
+    def _taken(self) -> None:
+        """A datagram that finds no room is dropped; none is held back."""
 
     def _abort(self) -> None:
         if self._transport is not None:
