@@ -13,7 +13,7 @@ WEB := agent/console
 PAGE := $(WEB)/static/sources.sha256
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test check bench torture wheel install uninstall lock clean
+.PHONY: help setup drill test check bench torture fuzz wheel install uninstall lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ FOREIGN = --only-binary=:all: --python-version $(or $(PYTHON_VERSION),3.11) \
 torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED=
 	@$(BIN)/python -m tests.torture
 
+fuzz: $(VENV)/.dev  ## every decoder and parser, FUZZ_S=600 seconds each; FUZZ_ONLY=winsen; what breaks: .fuzz/
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(FUZZ_ONLY:%=--only %)
+
 wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet (FOR=aarch64)
 	rm -rf wheelhouse && mkdir wheelhouse
 	$(PIP) download $(LOCKED) -d wheelhouse $(if $(FOR),$(FOREIGN)) \
@@ -67,7 +70,7 @@ lock: $(VENV)/.dev  ## requirements.lock anew from pyproject.toml
 
 clean:  ## removes all that was made here
 	rm -rf $(VENV) $(WEB)/static $(WEB)/web/node_modules build dist wheelhouse bench/results.json
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
