@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.media.wire import MediaError
-from tests.media.conftest import Watched
+from tests.media.conftest import Watched, media_config
 
 
 class Whep:
@@ -84,9 +84,9 @@ async def test_it_plays_counts_and_says_goodbye(media: Watched) -> None:
     await media.until(lambda: media.host.stats.viewers == 0)
 
 
-async def test_a_refusal_is_passed_on(media: Watched) -> None:
-    async with whep(media) as server:
-        media.host._up = False
+async def test_a_refusal_is_passed_on() -> None:
+    """Of a host whose process was never started: that it is up would be news within a second."""
+    async with whep(Watched(media_config())) as server:
         status, stats = await run_viewer("--whep", server.url, "--seconds", "2")
     assert status == 1
     assert stats["frames_decoded"] == 0
