@@ -40,16 +40,16 @@ check: $(VENV)/.dev $(PAGE)  ## format, lint, types (Python and the page), units
 bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
-# FOR names another machine's processor (glibc up to Debian 12's): make wheel FOR=aarch64
-GLIBC := 5 12 17 24 26 27 28 31 34 35 36
-FOREIGN = --only-binary=:all: --python-version $(or $(PYTHON_VERSION),3.11) \
-  --platform manylinux2014_$(FOR) $(GLIBC:%=--platform manylinux_2_%_$(FOR))
 torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED=
 	@$(BIN)/python -m tests.torture
 
 fuzz: $(VENV)/.dev  ## every decoder and parser, FUZZ_S=600 seconds each; FUZZ_ONLY=winsen; what breaks: .fuzz/
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(FUZZ_ONLY:%=--only %)
 
+# FOR names another machine's processor (glibc up to Debian 12's): make wheel FOR=aarch64
+GLIBC := 5 12 17 24 26 27 28 31 34 35 36
+FOREIGN = --only-binary=:all: --python-version $(or $(PYTHON_VERSION),3.11) \
+  --platform manylinux2014_$(FOR) $(GLIBC:%=--platform manylinux_2_%_$(FOR))
 wheel: dist/.wheel  ## the wheel in dist/, and wheelhouse/ for machines without internet (FOR=aarch64)
 	rm -rf wheelhouse && mkdir wheelhouse
 	$(PIP) download $(LOCKED) -d wheelhouse $(if $(FOR),$(FOREIGN)) \
