@@ -149,6 +149,9 @@ class Exposures:
     def _tell(self, changes: list[tuple[Cause, bool]]) -> None:
         for cause, holds in changes:
             self._on_alarms(self._engine.condition(cause, holds=holds))
+        if changes:
+            # What an alarm stands on must be as safe as the alarm.
+            self.keep(urgent=True)
 
     def _event(self, event: str, detail: str, report: Exposure, **more: str) -> None:
         data = {**msgspec.to_builtins(report), **more}
