@@ -49,7 +49,15 @@ def status(unit: str, **changes: Any) -> Json:
         "unit": unit, "org": "hubei", "name": {"zh": zh, "en": en}, "mark": "exercise",
         "profile": "vehicle" if "cv" in unit else "soldier", "software": "0.1.0",
         "epoch": "1-a", "version": 1, "t": now_ms(), "clock": "gnss", "state": "running",
-        "sources": [{"name": "gas1", "driver": "winsen", "state": "up"}],
+        "sources": [
+            {"name": "gas1", "driver": "winsen", "state": "up", "evidence": "from datasheet",
+             "serial": "A1207", "calibrated": "2024-03-01", "calibrated_by": "Chen",
+             "calibration_due": "2024-08-28"},
+            {"name": "head", "driver": "modbus", "state": "up", "evidence": "from memory"},
+        ],
+        "unlimited": ["h2s"],
+        "air": {"temperature_c": 14.2, "pressure_hpa": 1009.4,
+                "measured": ["temperature", "pressure"], "mg_m3_per_ppm": {"cl2": 2.996}},
         "cameras": [{"name": "front", "state": "live"}], "verbs": ["alarm.ack", "sos.confirm"],
     } | changes  # fmt: skip
 
@@ -59,6 +67,31 @@ def reading(quantity: str, value: float | None, unit: str, **changes: Any) -> Js
         "t": now_ms(), "late": False, "clock": "gnss", "seq": 1, "source": "gas1",
         "quantity": quantity, "value": value, "unit": unit, "quality": "good",
     } | changes  # fmt: skip
+
+
+def kit() -> list[Json]:
+    """What a vehicle tells of itself."""
+    power, modem, host = {"source": "power"}, {"source": "modem"}, {"source": "host"}
+    return [
+        reading("voltage", 12.64, "V", **power), reading("current", -3.2, "A", **power),
+        reading("time_left", 14_400, "s", **power), reading("mains", 0, "/", **power),
+        reading("network_generation", 4, "", **modem), reading("rsrp", -97, "dBm", **modem),
+        reading("rsrq", -10.5, "dB", **modem), reading("sinr", 13, "dB", **modem),
+        reading("cpu_temperature", 61.2, "Cel", **host), reading("cpu_load", 30, "%", **host),
+        reading("disk_free", 15.5, "GB", **host), reading("under_voltage", 0, "/", **host),
+    ]  # fmt: skip
+
+
+def exposure() -> Json:
+    """What somebody has breathed, of whom most was measured."""
+    doses = [
+        {"source": "gas1", "quantity": "cl2", "unit": "ppm", "stel": 0.21, "twa": 0.02,
+         "stel_limit": 0.5, "peak": 1.2, "dose": 0.2, "coverage_15min": 1.0, "coverage": 0.97},
+        {"source": "head", "quantity": "co", "unit": "ppm", "stel": 3.1, "twa": 0.4,
+         "twa_limit": 20.0, "peak": 5.0, "dose": 3.0, "coverage_15min": 0.4, "coverage": 0.8},
+    ]  # fmt: skip
+    return {"wearer": "李强", "wearer_id": "007", "since": now_ms() - 3_600_000, "until": now_ms(),
+            "doses": doses}  # fmt: skip
 
 
 def position(lat: float, lon: float, track: float = 0.0, speed: float = 1.0) -> Json:
@@ -219,7 +252,7 @@ class Play:
             reading("o2", 20.9 - cl2 / 20, "/100", source="head"),
             reading("co", 3 + 2 * math.sin(s / 9), "ppm", source="head"),
             reading("h2s", 0.0, "ppm", source="head", quality="warmup" if s < 15 else "good"),
-            reading("battery", 87 - s / 60, "%", source="power"),
+            reading("battery", 87 - s / 60, "%EL", source="power"),
         ]
         if "cv" in unit:
             made += [
@@ -230,6 +263,7 @@ class Play:
                 reading("wind_speed", 3.1 + math.sin(s / 7), "m/s", source="wxt"),
                 reading("wind_direction", 38.0, "deg", source="wxt"),
             ]
+            made += kit()
         if unit == "ex-sk-02" and s > 20:
             made = [one for one in made if one["quantity"] != "co"]
         return [one | {"t": t} for one in made]
@@ -311,7 +345,8 @@ async def play(arguments: argparse.Namespace) -> None:
     world, history = Play(), arguments.history
     start = time.time() - history
     units: dict[str, Json] = {
-        unit: {"status": status(unit), "links": {"center": "up"}, "latest": {}, "track": [],
+        unit: {"status": status(unit, exposure=None if "cv" in unit else exposure()),
+               "links": {"center": "up"}, "latest": {}, "track": [],
                "series": {}, "alarms": [], "events": [],
                "counts": {"received": 0, "repeated": 0, "missing": 0}}
         for unit in UNITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from .page_server import LEAK, PageServer, alarm, hello, now_ms, position, reading, status
+from .page_server import LEAK, PageServer, alarm, exposure, hello, now_ms, position, reading, status
 from .pages import CV, LI, PHONE, WANG, Opened, asked, open_page, page_tests, three_units
 
 pytestmark = page_tests
@@ -24,7 +24,7 @@ async def test_readings_have_value_unit_quality_and_age(opened: Opened, server: 
                 reading("cl2", 0.523, "ppm"),
                 reading("o2", 20.87, "/100", source="head"),
                 reading("h2s", None, "ppm", source="head", quality="warmup"),
-                reading("battery", 86.6, "%", source="power"),
+                reading("battery", 86.6, "%EL", source="power"),
             ],
         },
         {"type": "counts", "unit": LI, "counts": {"received": 5, "repeated": 1, "missing": 2}},
@@ -48,6 +48,85 @@ async def test_readings_have_value_unit_quality_and_age(opened: Opened, server: 
     )
     await expect(page.locator(".m-label b")).to_have_text("救援员 李强")
     assert all(url.startswith(server.url) for url in opened.requests)
+
+
+async def test_the_kit_stands_in_the_head_and_behind_details(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server)
+    card = page.locator(f'.card[data-unit="{CV}"]')
+    await expect(card.locator(".card-battery")).to_have_text("电池 86 %")
+    await expect(card.locator(".card-signal")).to_have_text("4G 好")
+    await expect(card.locator(".signal-sign .on")).to_have_count(3)
+    names = await card.locator(".card-readings .tile-name").all_text_contents()
+    assert names[:2] == ["氯气", "一氧化碳"]
+    assert names[-5:] == ["风速", "风向（来自）", "气温", "湿度", "气压"]
+    summary = card.locator(".more summary")
+    await expect(summary).to_have_text("设备 13 项 · 仪器 2⚠ 待校准 1 · ⚠ 未核实 1")
+    await summary.press("Enter")
+    await expect(card.locator('.more .tile[data-key="power/mains"] .tile-value')).to_have_text("无")
+    await expect(card.locator('.more .tile[data-key="host/disk_free"]')).to_contain_text("15.5GB")
+    gas1 = card.locator(".more-list li").first
+    await expect(gas1).to_contain_text("编号 A1207 · 按手册 · 校准 2024-03-01（Chen）")
+    await expect(gas1).to_contain_text("⚠ 待校准（2024-08-28 到期）")
+    await expect(card.locator(".more-list li").nth(1)).to_contain_text("⚠ 未核实 · 校准日期不明")
+    hot = alarm("high", 1, source="host", quantity="cpu_temperature")
+    await server.send({"type": "active", "unit": CV, "alarms": [hot]})
+    wrong = card.locator('.card-readings .tile[data-key="host/cpu_temperature"]')
+    await expect(wrong).to_contain_text("▲▲ 高报警")
+
+
+async def test_a_gas_says_its_mass_and_that_nothing_judges_it(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server, "?lang=en&video=off")
+    card = page.locator(f'.card[data-unit="{CV}"]')
+    await server.send(
+        {"type": "records", "unit": CV, "records": [reading("cl2", 2.0, "ppm")]},
+    )
+    await expect(card.locator('.tile[data-key="gas1/cl2"] .tile-mass')).to_have_text("5.99 mg/m³")
+    h2s = card.locator('.tile[data-key="head/h2s"] .tile-note')
+    await expect(h2s).to_have_text("no limit · from memory")
+    await card.locator(".more summary").click()
+    await expect(card.locator(".more-air")).to_have_text(
+        "mg/m³: at 14 °C and 1009 hPa (as measured)"
+    )
+
+
+async def test_what_a_wearer_has_breathed_is_at_least_so_much(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server, "?lang=en&video=off")
+    await server.send({"type": "status", "unit": LI, "status": status(LI, exposure=exposure())})
+    card = page.locator(f'.card[data-unit="{LI}"]')
+    await expect(card.locator(".more-says")).to_contain_text("dose Cl₂ ≥ 42% of limit")
+    await card.locator(".more summary").click()
+    await expect(card.locator(".dose-head")).to_contain_text("Exposure of 李强 007 since")
+    lines = card.locator(".dose-line")
+    await expect(lines.first).to_contain_text(
+        "Cl₂ 15 min ≥0.21/0.50 ppm, 8 h ≥0.02 ppm, peak 1.20 ppm"
+    )
+    await expect(lines.nth(1)).to_contain_text("40 % measured")
+    await expect(lines.nth(1)).to_have_class("dose-line poor")
+
+
+async def test_the_log_tells_in_words_who_did_what(opened: Opened, server: PageServer) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server, "?lang=en&video=off")
+    await page.locator("#tab-log").click()
+    did = {"verb": "alarm.ack", "by": "console", "outcome": "done", "code": "ok"}
+    saw = {"session": "s", "by": "Wang", "camera": "front", "code": "not_authorised"}
+    for event, data in (("command", did), ("watch", saw)):
+        record = {"t": now_ms(), "event": event, "source": "center", "data": data}
+        await server.send({"type": "event", "unit": LI, "record": record})
+    lines = page.locator(".log-line")
+    await expect(lines.first).to_contain_text(
+        "Wang watches the video front: refused: not authorised"
+    )
+    await expect(lines.nth(1)).to_contain_text("command post: acknowledge the alarm: done")
 
 
 async def test_what_is_old_says_so(opened: Opened, server: PageServer) -> None:
@@ -115,7 +194,7 @@ async def test_alarms_by_rank_with_sign_words_and_button(
     )
     await expect(page.locator(".toast")).to_contain_text("救援员 李强 已执行：确认 氯气 Cl₂ 高报警")
     acknowledged = page.locator('.alarm[data-alarm="gas1/cl2/high"]')
-    await expect(acknowledged.locator(".alarm-state")).to_contain_text("console 已确认")
+    await expect(acknowledged.locator(".alarm-state")).to_contain_text("指挥台 已确认")
     await expect(acknowledged.locator(".alarm-ack")).to_be_hidden()
 
 
@@ -148,7 +227,7 @@ async def test_a_unit_that_refuses_is_quoted(opened: Opened, server: PageServer)
     }  # fmt: skip
     await server.send({"type": "ack", "unit": WANG, "record": record})
     await expect(page.locator(".toast.bad")).to_contain_text(
-        "Rescuer Wang Fang refused ACK CO SILENT: this center may not acknowledge"
+        "Rescuer Wang Fang refused ACK CO SILENT: not authorised (this center may not acknowledge)"
     )
 
 

@@ -1,5 +1,5 @@
 /** An alarm in words and signs: what, where, how bad.  Never by colour alone. */
-import { codeWord, word } from "./lang.js";
+import { codeWord, isWord, quantityWord, word } from "./lang.js";
 import { formula, quantityText, valueText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
@@ -27,13 +27,15 @@ export function signOf(alarm) {
  * @returns {string} "氯气 Cl₂"; "Cl₂ Chlorine", so that what is cut off is not the formula
  */
 export function quantityName(quantity, pattern = "q.label") {
-  const name = codeWord("q", quantity), symbol = formula(quantity);
+  const name = quantityWord(quantity), symbol = formula(quantity);
   return symbol ? word(pattern, { name, formula: symbol }) : name;
 }
 
 /** @param {Alarm} alarm @returns {{what: string, code: string}} "氯气 Cl₂" and "高报警" */
 export function titleParts({ code, quantity, source }) {
-  const what = quantity ? quantityName(quantity, "q.short") : source;
+  const own = isWord(`part.${source}`) ? codeWord("part", source) : source;
+  const named = quantity && quantity !== "any";
+  const what = named ? quantityName(quantity, "q.short") : own;
   return { what: PERSON.has(code) ? "" : what, code: codeWord("code", code) };
 }
 
@@ -51,9 +53,9 @@ export function measureOf({ reading, limit, code }, latest) {
   // A mean is not what is measured now.
   const shown = !MEANS.has(code) && latest && latest.t >= (reading?.t ?? 0) ? latest : reading;
   if (!shown || shown.value === null || shown.value === undefined) return "";
-  if (typeof limit !== "number") return quantityText(shown.value, shown.unit);
-  const sign = shown.value >= limit ? "≥" : "<";
-  return `${valueText(shown.value, shown.unit)} ${sign} ${quantityText(limit, shown.unit)}`;
+  const { value, unit, quantity } = shown;
+  if (typeof limit !== "number") return quantityText(value, unit, quantity);
+  return `${valueText(value, unit)} ${value >= limit ? "≥" : "<"} ${quantityText(limit, unit, quantity)}`;
 }
 
 /** The worst of some alarms, open ones first. @param {Alarm[]} alarms @returns {Alarm|undefined} */

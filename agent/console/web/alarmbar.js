@@ -1,7 +1,7 @@
 /** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
 import { isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
-import { codeWord, word } from "./lang.js";
+import { byWord, codeWord, word } from "./lang.js";
 import { clockText, placeText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
@@ -71,7 +71,7 @@ class Tile {
     setText(this.detail, [returned ? codeWord("alarm.state", alarm.state) : "", detail]
       .filter(Boolean).join(" · "));
     // Without a word it is not acknowledged: its button stands beside it.
-    const state = open ? "" : alarm.by ? word("alarm.by", { by: alarm.by })
+    const state = open ? "" : alarm.by ? word("alarm.by", { by: byWord(alarm.by) })
       : codeWord("alarm.state", alarm.state);
     const since = alarm.since ? clockText((now - alarm.since) / 1000) : "";
     setText(this.state, [state, since].filter(Boolean).join(" · "));

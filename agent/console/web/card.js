@@ -1,9 +1,12 @@
 /** A unit's card: who, how reached, how old, its video, its readings, its count of records. */
 import { isOpen, signOf, worstOf } from "./alarm.js";
+import { BatteryGauge } from "./battery.js";
 import { colourOf } from "./colour.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
-import { byImportance, isBattery, placeText, quantityText } from "./reading.js";
+import { More } from "./more.js";
+import { byImportance, groupOf, placeText } from "./reading.js";
+import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
 import { VideoPane } from "./video.js";
 
@@ -30,16 +33,21 @@ export class Card {
     this.sign = el("span", "card-sign");
     this.link = el("span", "chip");
     this.age = el("span", "card-age");
-    this.battery = el("span", "card-battery");
+    this.battery = new BatteryGauge();
+    this.signal = new SignalGauge();
+    this.more = new More();
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
-      this.name, this.sub, this.sign, el("span", "spring"), this.battery, this.age, this.link);
+      this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
+      this.battery.node, this.age, this.link);
     this.grid = el("div", "tiles");
+    this.around = el("div", "tiles tiles-around");
     this.empty = el("p", "card-empty");
     this.place = el("span", "card-place");
     this.counts = el("span", "card-counts");
     this.node = el("article", "card", this.head,
-      el("div", "card-body", el("div", "card-video", this.video.node), el("div", "card-readings", this.grid, this.empty)),
-      el("footer", "card-foot", this.place, this.counts));
+      el("div", "card-body", el("div", "card-video", this.video.node),
+        el("div", "card-readings", this.grid, this.around, this.empty)),
+      this.more.node, el("footer", "card-foot", this.place, this.counts));
     this.node.dataset.unit = id;
   }
 
@@ -73,27 +81,33 @@ export class Card {
     this.link.dataset.state = stopped ? "closed" : unit.link;
     const age = unit.heard ? ageText(now - unit.heard) : "";
     setText(this.age, old && age ? `${word("unit.old")} ${age}` : age);
-    const battery = Object.values(unit.state.latest).find(({ quantity }) => isBattery(quantity));
-    setText(this.battery, battery
-      ? `${word("unit.battery")} ${quantityText(battery.value, battery.unit)}` : "");
+    const readings = Object.values(unit.state.latest);
+    this.battery.update(readings, now);
+    this.signal.update(readings, now);
   }
 
   /** @param {Unit} unit @param {number} now */
   #readings(unit, now) {
-    const { latest, alarms } = unit.state;
-    const shown = Object.entries(latest)
-      .filter(([, { quantity }]) => !isBattery(quantity) && quantity !== "position")
+    const { latest, alarms, status } = unit.state;
+    const shown = Object.entries(latest).filter(([, { quantity }]) => quantity !== "position")
       .sort(([, a], [, b]) => byImportance(a.quantity, b.quantity) || a.source.localeCompare(b.source));
     const twice = doubled(shown.map(([, one]) => one));
-    const nodes = shown.map(([key, one]) => {
+    /** @type {Record<import("./reading.js").Group, Element[]>} */
+    const groups = { gas: [], around: [], kit: [] };
+    for (const [key, one] of shown) {
       let tile = this.tiles.get(key);
       if (!tile) this.tiles.set(key, (tile = new Tile()));
-      tile.update(one, alarms.filter((alarm) => alarm.source === one.source && alarm.quantity === one.quantity),
-        { now, ageText: this.context.ageText, twice: twice.has(one.quantity) });
-      return tile.node;
-    });
-    arrange(this.grid, nodes);
-    show(this.empty, nodes.length === 0);
+      const own = alarms.filter((alarm) => alarm.source === one.source && alarm.quantity === one.quantity);
+      tile.update(one, own,
+        { now, ageText: this.context.ageText, twice: twice.has(one.quantity), status });
+      // What is wrong with the kit is not left to who asks.
+      const group = groupOf(one.quantity);
+      groups[group === "kit" && own.length ? "around" : group].push(tile.node);
+    }
+    arrange(this.grid, groups.gas);
+    arrange(this.around, groups.around);
+    this.more.update(unit.state, groups.kit, now);
+    show(this.empty, groups.gas.length + groups.around.length === 0);
     setText(this.empty, word("unit.noreadings"));
   }
 

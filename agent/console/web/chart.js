@@ -15,6 +15,8 @@ const SPAN_MIN_S = 120;
 /** A longer silence than this breaks the line. */
 const GAP_MS = 8000;
 const HEIGHT = 122;
+/** Limits of the highest rank. */
+const URGENT = new Set(["high", "critical"]);
 
 export class Chart {
   /** @param {string} quantity */
@@ -45,7 +47,7 @@ export class Chart {
     const first = Math.min(...lines.map(({ points }) => points[0]?.[0] ?? now)) / 1000;
     this.window = [Math.max(now / 1000 - SPAN_S, Math.min(first, now / 1000 - SPAN_MIN_S)), now / 1000];
     setClass(this.node, "alarmed", alarmed);
-    setText(this.title, `${quantityName(this.quantity)} ${unitText(unit)}`);
+    setText(this.title, `${quantityName(this.quantity)} ${unitText(unit, this.quantity)}`);
     setText(this.now, lines.map(({ points }) => valueText(points[points.length - 1]?.[1], unit)).join(" / "));
     setText(this.limit, limits.size
       ? [...limits].map(([code, limit]) => `- - ${word("charts.limit",
@@ -100,7 +102,7 @@ export class Chart {
     ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
     for (const [code, limit] of this.limits) {
       const y = valToPos(limit, "y", true);
-      ctx.strokeStyle = style.getPropertyValue(code === "high" ? "--high" : "--low");
+      ctx.strokeStyle = style.getPropertyValue(URGENT.has(code) ? "--high" : "--low");
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);

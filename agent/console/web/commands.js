@@ -60,7 +60,8 @@ export class Commands {
       this.say(word("command.done", { unit, what }), false);
       return;
     }
-    const reason = ack.detail || codeWord("outcome", ack.outcome);
+    const why = codeWord("ack", ack.code || ack.outcome);
+    const reason = ack.detail ? `${why} (${ack.detail})` : why;
     this.say(word("command.refused", { unit, what, reason }), true);
   }
 

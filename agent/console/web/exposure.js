@@ -53,15 +53,30 @@ export class ExposureLines {
   }
 }
 
+/** @param {Dose} dose @returns {number} the greater share of its limits, 0 where it has none */
+const shareOf = ({ stel, twa, stel_limit: most, twa_limit: mean }) =>
+  Math.max(most ? stel / most : 0, mean ? twa / mean : 0);
+
+/**
+ * The dose that is nearest to a limit, or beyond it.
+ * @param {Exposure|null|undefined} exposure @returns {string} "Cl₂ ≥12 %", "" where none has a limit
+ */
+export function worstText(exposure) {
+  const [worst] = [...exposure?.doses ?? []].sort((a, b) => shareOf(b) - shareOf(a));
+  if (!worst || (!worst.stel_limit && !worst.twa_limit)) return "";
+  const gas = formula(worst.quantity) || worst.quantity;
+  return word("dose.share", { gas, percent: Math.floor(100 * shareOf(worst)) });
+}
+
 /** What has a limit, or has been breathed. @param {Dose} dose */
 const isTold = ({ stel_limit, twa_limit, dose }) =>
   typeof stel_limit === "number" || typeof twa_limit === "number" || (dose ?? 0) > 0;
 
-/** @param {number} value @param {number|undefined} limit */
+/** @param {number} value @param {number|null|undefined} limit */
 const isOver = (value, limit) => typeof limit === "number" && value >= limit;
 
 /**
- * @param {number} value @param {number|undefined} limit @param {string} unit
+ * @param {number} value @param {number|null|undefined} limit @param {string} unit
  * @returns {string} "0.12/0.4 ppm"
  */
 function share(value, limit, unit) {

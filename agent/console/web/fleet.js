@@ -6,7 +6,6 @@
 /** @typedef {import("./types.js").Message} Message */
 /** @typedef {import("./types.js").Alarm} Alarm */
 /** @typedef {import("./types.js").AlarmRecord} AlarmRecord */
-/** @typedef {import("./types.js").AckRecord} AckRecord */
 /** @typedef {import("./types.js").EventRecord} EventRecord */
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").ReadingRecord} ReadingRecord */
@@ -17,8 +16,8 @@
  * @typedef {object} Entry a line of the log
  * @property {number} t UTC ms
  * @property {string} unit
- * @property {"alarm"|"event"|"ack"|"link"} kind
- * @property {AlarmRecord|EventRecord|AckRecord|{path: string, state: string}} body
+ * @property {"alarm"|"event"|"link"} kind
+ * @property {AlarmRecord|EventRecord|{path: string, state: string}} body
  */
 
 /** @typedef {Required<Omit<UnitState, "status"|"fix">> & Pick<UnitState, "status"|"fix">} FullState */
@@ -205,6 +204,8 @@ export class Fleet {
       unit.takeAlarm(message.record);
       this.#learn(message.record);
     }
+    // The event `command` tells of every answer, also to a page that comes later.
+    if (message.type === "ack") return;
     this.#write({ t: message.record.t, unit: unit.id, kind: message.type, body: message.record });
   }
 

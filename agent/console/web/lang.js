@@ -1,4 +1,5 @@
 /** The language that the page speaks now: words looked up, elements kept in it. */
+import { partsOf } from "./reading.js";
 import { WORDS } from "./words.js";
 
 /** @typedef {import("./words.js").Word} Word */
@@ -60,12 +61,28 @@ export function word(key, values = {}) {
 
 /**
  * A word for a code off the wire; the code itself where there is none.
- * @param {string} group `q`, `code`, `quality` ... @param {string} code
+ * @param {string} group `q`, `code`, `quality` ... @param {string} code @param {Values} [values]
  */
-export function codeWord(group, code) {
+export function codeWord(group, code, values = {}) {
   const key = `${group}.${code}`;
-  return Object.hasOwn(WORDS, key) ? word(/** @type {Word} */ (key)) : code.replaceAll("_", " ");
+  return isWord(key) ? word(key, values) : code.replaceAll("_", " ");
 }
+
+/** @param {string} key @returns {key is Word} */
+export const isWord = (key) => Object.hasOwn(WORDS, key);
+
+/** @param {string} quantity `wind_speed_max` @returns {string} "Max. wind speed" */
+export function quantityWord(quantity) {
+  const [base, ...modifiers] = partsOf(quantity);
+  const whole = isWord(`q.${quantity}`);
+  const name = (whole ? [] : modifiers).reduce(
+    (text, modifier) => codeWord("modifier", modifier, { name: text }),
+    codeWord("q", whole ? quantity : base));
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+/** Who did something: a part of ours in words, a person as they are called. @param {string} by */
+export const byWord = (by) => (isWord(`part.${by}`) ? codeWord("part", by) : by);
 
 /** @param {Record<string, string>|null|undefined} names by language @param {string} fallback */
 export const localName = (names, fallback) => names?.[lang] || names?.zh || names?.en || fallback;

@@ -1,11 +1,10 @@
-/** What has happened, newest first: alarms, events, answers to commands, links. */
+/** What has happened, newest first: alarms, events, who did what, links. */
 import { measureOf, titleOf } from "./alarm.js";
 import { arrange, el, setText, show } from "./dom.js";
-import { codeWord, word } from "./lang.js";
+import { byWord, codeWord, isWord, word } from "./lang.js";
 
 /** @typedef {import("./fleet.js").Entry} Entry */
 /** @typedef {import("./fleet.js").Fleet} Fleet */
-/** @typedef {import("./types.js").AckRecord} AckRecord */
 /** @typedef {import("./types.js").AlarmRecord} AlarmRecord */
 /** @typedef {import("./types.js").EventRecord} EventRecord */
 
@@ -45,24 +44,67 @@ export class Log {
 }
 
 /** @param {Entry} entry */
-function sentence({ kind, body }) {
+export function sentence({ kind, body }) {
   switch (kind) {
-    case "alarm": {
-      const alarm = /** @type {AlarmRecord} */ (body);
-      return [codeWord("change", alarm.change), titleOf(alarm), measureOf(alarm), alarm.by ?? "",
-        alarm.late ? `(${word("log.late")})` : ""].filter(Boolean).join(" ");
-    }
-    case "ack": {
-      const { verb, outcome, detail, by } = /** @type {AckRecord} */ (body);
-      return [verb, codeWord("outcome", outcome), detail, by && `(${by})`].filter(Boolean).join(" ");
-    }
+    case "alarm": return alarmText(/** @type {AlarmRecord} */ (body));
     case "link": {
       const { path, state } = /** @type {{path: string, state: string}} */ (body);
       return word("event.link", { path, state: codeWord("link", state) });
     }
-    default: {
-      const { event, source, detail } = /** @type {EventRecord} */ (body);
-      return [codeWord("event", event), source, detail].filter(Boolean).join(" · ");
-    }
+    default: return eventText(/** @type {EventRecord} */ (body));
   }
 }
+
+/** @param {AlarmRecord} alarm */
+function alarmText(alarm) {
+  const { change, by, source, quantity } = alarm;
+  return [
+    codeWord("change", change), titleOf(alarm), measureOf(alarm),
+    isWord(`part.${source}`) || quantity === "any" ? "" : `[${source}]`, by ? byWord(by) : "",
+    lateText(alarm),
+  ].filter(Boolean).join(" ");
+}
+
+/** @param {EventRecord} record */
+function eventText(record) {
+  const { event, source = "", detail = "" } = record;
+  // Who did what is the whole sentence there; elsewhere it is a state of the source.
+  const whole = event === "command" || event === "watch";
+  const shown = event === "exposure_closed" ? codeWord("closed", detail) : detail;
+  return [
+    codeWord("event", event, valuesOf(record)), whole || source === "exposure" ? "" : byWord(source),
+    shown, lateText(record),
+  ].filter(Boolean).join(" · ");
+}
+
+/**
+ * What is filled into the words of an event.
+ * @param {EventRecord} record @returns {import("./lang.js").Values}
+ */
+function valuesOf({ event, data = {} }) {
+  const text = (/** @type {string} */ key) => (typeof data[key] === "string" ? String(data[key]) : "");
+  const by = byWord(text("by")) || word("log.somebody");
+  const [code, outcome] = [text("code"), text("outcome")];
+  switch (event) {
+    case "command":
+      return { by, verb: codeWord("verb", text("verb")), outcome: outcomeText(outcome, code) };
+    case "watch":
+      return {
+        by, camera: text("camera") && ` ${text("camera")}`,
+        outcome: outcomeText(code === "ok" ? "done" : "refused", code),
+      };
+    case "camera": return { state: codeWord("camera", text("state")) };
+    case "exposure_closed": return { wearer: text("wearer") || text("wearer_id") || word("log.nobody") };
+    case "clock_corrected": return { n: (Number(data.offset_ms ?? 0) / 1000).toFixed(1) };
+    default: return {};
+  }
+}
+
+/** @param {string} outcome @param {string} code @returns {string} "refused: not authorised" */
+function outcomeText(outcome, code) {
+  const why = outcome === "done" || !code ? "" : codeWord("ack", code);
+  return [codeWord("outcome", outcome), why].filter(Boolean).join(word("log.colon"));
+}
+
+/** @param {{late?: boolean}} record */
+const lateText = ({ late }) => (late ? `(${word("log.late")})` : "");

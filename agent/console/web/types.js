@@ -54,6 +54,8 @@
  * @property {string} event
  * @property {string} [source]
  * @property {string} [detail]
+ * @property {boolean} [late]
+ * @property {Record<string, unknown>} [data]
  *
  * @typedef {object} AckRecord
  * @property {number} t
@@ -74,6 +76,12 @@
  * @property {string} driver
  * @property {string} state
  * @property {string} [detail]
+ * @property {string} [place]
+ * @property {string} [serial]
+ * @property {string} [evidence] how sure its driver is
+ * @property {string} [calibrated] day, ISO 8601
+ * @property {string} [calibrated_by]
+ * @property {string} [calibration_due] the first day on which it is overdue
  *
  * @typedef {object} LimitStatus a set point in force at a unit
  * @property {string} quantity
@@ -99,8 +107,8 @@
  * @property {string} unit
  * @property {number} stel at least so much
  * @property {number} twa at least so much
- * @property {number} [stel_limit]
- * @property {number} [twa_limit]
+ * @property {number|null} [stel_limit]
+ * @property {number|null} [twa_limit]
  * @property {string} [basis]
  * @property {number} [peak]
  * @property {number} [dose] unit hours

@@ -5,7 +5,9 @@ import { WORDS } from "../../../agent/console/web/words.js";
 
 const WEB = new URL("../../../agent/console/web/", import.meta.url);
 /** Groups whose words are looked up by a code off the wire. */
-const CODED = /^(q|code|quality|profile|status|change|event|outcome|link|drill\.state|alarm\.state|age)\./;
+const CODED = /^(q|modifier|value|unit|signal|code|quality|evidence|profile|status|source|camera|change|event|part|closed|verb|outcome|ack|link|drill\.state|alarm\.state|age)\./;
+/** The modules that hold words. */
+const HOLD = ["words.js", "quantities.js", "codes.js"];
 
 test("each word is there in both languages, with the same fill-ins", () => {
   for (const [key, word] of Object.entries(WORDS)) {
@@ -18,7 +20,7 @@ test("each word is there in both languages, with the same fill-ins", () => {
 });
 
 test("no word is left over, and no other module has Chinese words of its own", () => {
-  const sources = readdirSync(WEB).filter((name) => name.endsWith(".js") && name !== "words.js")
+  const sources = readdirSync(WEB).filter((name) => name.endsWith(".js") && !HOLD.includes(name))
     .map((name) => [name, readFileSync(new URL(name, WEB), "utf8")]);
   const all = sources.map(([, text]) => text).join("\n");
   for (const key of Object.keys(WORDS)) {
@@ -29,4 +31,12 @@ test("no word is left over, and no other module has Chinese words of its own", (
       .replace('"演练 EXERCISE"', "");
     assert.doesNotMatch(code, /[\u4e00-\u9fff]/, name);
   }
+});
+
+test("no word is given twice", () => {
+  const keys = HOLD.flatMap((name) =>
+    [...readFileSync(new URL(name, WEB), "utf8").matchAll(/^ {2}"([^"]+)": \{/gm)].map(([, key]) => key));
+  assert.ok(keys.length > 250);
+  assert.deepEqual(keys.filter((key, at) => keys.indexOf(key) !== at), []);
+  assert.deepEqual(new Set(keys), new Set(Object.keys(WORDS)));
 });
