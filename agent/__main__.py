@@ -62,23 +62,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from agent import app, config, log
+    from agent import app, log
     from agent.dry_run import describe
+    from agent.remote import Remote
+    from agent.restart import start_anew
     from agent.toml import ConfigError
 
     try:
-        settings = config.load(args.config)
+        settings, remote = Remote.load(args.config)
     except ConfigError as error:
         return _complain(error.mistakes)
     if args.dry_run:
-        sys.stdout.write(describe(settings))
+        sys.stdout.write(describe(settings) + remote.described())
         return 0
     log.set_up(settings.log)
     failures: list[str] = []
+    again = False
     try:
-        asyncio.run(app.run(settings))
+        again = asyncio.run(app.run(settings, remote))
     except* OSError as group:
         failures = _sentences(group)
+        again = remote.roll_back("; ".join(failures))
+    if again:
+        _complain(failures)
+        start_anew()
     return _complain(failures, FAILED) if failures else 0
 
 

@@ -35,6 +35,9 @@ from agent.messages import (
 from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.overlay import Overlay
+from agent.reconfigure import Reconfigure
+from agent.remote import Remote
+from agent.restart import Stop
 from agent.retention import keep_within
 from agent.rtc import Signalling, still_message
 from agent.store import Store
@@ -339,17 +342,20 @@ def _saved_alarms(store: Store) -> list[Standing]:
         return []
 
 
-async def run(config: Config) -> None:
-    """Run a unit until SIGTERM or SIGINT.  OSError where it cannot start."""
-    stop = asyncio.Event()
+async def run(config: Config, remote: Remote) -> bool:
+    """Run a unit until SIGTERM or SIGINT, or until it is to start again (True).  OSError where it
+    cannot start."""
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.for_good)
     directory = Path(config.store.dir)
     async with contextlib.AsyncExitStack() as stack:
         store: Store = await stack.enter_async_context(Store.open(directory))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         app = App(config, store, group)
+        reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
+        app.commands.verbs |= reconfigure.verbs()
         await stack.enter_async_context(control.serve(directory, {"status": app.report}))
         if config.panel is not None:
             app.panel = await stack.enter_async_context(
@@ -357,10 +363,11 @@ async def run(config: Config) -> None:
                     config.panel, on_sos=app._sos, on_ack=app._acknowledge, on_clean=app._clean_air
                 )
             )
-        await _live(app, group, stop)
+        await _live(app, group, stop, reconfigure)
+    return stop.again
 
 
-async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Reconfigure) -> None:
     if app.store.set_aside is not None:
         app.hub.event("store_set_aside", "store", f"damaged; kept as {app.store.set_aside.name}")
     app.hub.event("started", "agent", f"outpost {__version__}")
@@ -381,6 +388,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
         "media": app.media.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
         "store": app.fail_with_store(),
+        "reconfigure": reconfigure.watch(app.store.flush),
         "watchdog": health.feed_watchdog(lambda: not app.store.failed.done()),
         **{f"uplink[{uplink.config.name}]": uplink.run() for uplink in app.uplinks},
     }
@@ -389,7 +397,8 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: asyncio.Event) -> None
     log.info("unit %s: %d sources, %d uplinks, epoch %s", app.config.unit.id, len(sources),
              len(app.uplinks), app.outbox.epoch.name)  # fmt: skip
     await stop.wait()
-    health.notify("STOPPING=1")
+    if not stop.again:
+        health.notify("STOPPING=1")
     await _end(sources)
     app.hub.event("stopping", "agent")
     if app.exposures is not None:

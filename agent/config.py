@@ -27,7 +27,9 @@ from drivers import DriverConfig, DriverModule, Instrument, ports
 from drivers.panel import PanelConfig
 
 DEFAULT_VERBS = ("alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
-VERBS = (*DEFAULT_VERBS, "air.clean", "wearer")
+VERBS = (
+    *DEFAULT_VERBS, "air.clean", "wearer", "config.get", "config.set", "config.confirm", "restart",
+)  # fmt: skip
 """What an uplink can be allowed."""
 
 Slug = Annotated[

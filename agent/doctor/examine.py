@@ -19,6 +19,7 @@ from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.listen import Heard, listen
 from agent.doctor.recognise import Candidate, toml_lines
+from agent.remote import Remote
 from agent.toml import ConfigError
 from drivers.ports import is_network
 
@@ -47,7 +48,7 @@ async def _examine(args: argparse.Namespace) -> int:
     mistakes: tuple[str, ...] = ()
     if args.config is not None:
         try:
-            settings = config.load(args.config)
+            settings, _ = Remote.load(args.config)
         except ConfigError as error:
             mistakes = error.mistakes
     holders = Holders()
