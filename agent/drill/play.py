@@ -127,8 +127,7 @@ class Drill:
     def say(self, text: str) -> None:
         """A line for the terminal, with the scenario's time once it runs."""
         clock = f"[{self.director.t_s:6.1f} s] " if self.director is not None else ""
-        sys.stdout.write(f"{clock}{text}\n")
-        sys.stdout.flush()
+        _print(f"{clock}{text}")
 
     async def _set_up_units(self, stack: contextlib.AsyncExitStack, broker: Broker) -> None:
         tls = broker.tls.context() if broker.tls is not None else None
@@ -325,12 +324,21 @@ class Drill:
         self.exits[unit.id] = await unit.stop(timeout_s)
 
     def _hand_over(self, summary: Summary) -> int:
-        sys.stdout.write(make_table(summary, self.args.lang) + "\n")
-        sys.stdout.flush()
         if self.args.summary is not None:
             text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
             self.args.summary.write_bytes(text + b"\n")
+        _print(make_table(summary, self.args.lang))
         return 0 if summary.ok or self._stop.is_set() else FAILED
+
+
+def _print(text: str) -> None:
+    """To whoever reads it; a terminal or pipe that is gone (EIO, EPIPE) ends no drill."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _has_said_all(unit: str, recorder: Recorder) -> bool:

@@ -286,6 +286,24 @@ def test_a_broker_that_is_not_there(drill: Any, free_port: int) -> None:
     assert "Traceback" not in playing.complained()
 
 
+def test_nobody_who_reads_it_ends_no_drill() -> None:
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        summary = Path(folder) / "summary.json"
+        playing = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "agent", "drill", "smoke", "--headless", "--no-video"),
+                *("--duration", "3", "--summary", str(summary)),
+            ],
+            env=os.environ | {"TMPDIR": folder}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert playing.stdout is not None
+        assert playing.stdout.readline()
+        playing.stdout.close()
+        _, complained = playing.communicate(timeout=60)
+        assert (playing.returncode, complained) == (0, b"")
+        assert json.loads(summary.read_bytes())["ok"]
+
+
 def test_a_page_whose_port_is_taken(drill: Any, taken_port: int) -> None:
     playing = drill("smoke", "--no-video", "--port", str(taken_port))
     assert playing.wait() == 1
