@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from agent.drill.fleet import Unit
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 STATE_PERIOD_S = 1.0
+HEARD_S = 0.3
+"""What the broker has taken reaches a unit of the same machine well within this."""
 BY_HAND_MAX = 32
 """Things under way at once that an instructor has asked for."""
 
@@ -42,6 +44,9 @@ _SPOILS = {
 }
 _LASTING = {Kind.SILENCE: Fault.SILENCE, Kind.UNPLUG: Fault.UNPLUG}
 _LINKS = {Kind.LINK_DROP: LinkState.DROPPED, Kind.LINK_BLACKHOLE: LinkState.BLACKHOLE}
+
+
+HangUp = Callable[[str], Awaitable[None]]
 
 
 class OwnBroker(Protocol):
@@ -75,6 +80,9 @@ class Director:
         """Injects that have been brought about."""
         self.log: list[dict[str, Any]] = []
         """What happened, for the report."""
+        self.hang_up: HangUp | None = None
+        """Ends the pictures of who watches a unit, which its link's proxy does not see.  No new
+        ones begin while the link is down: they are agreed on over it."""
         self._broker, self._say = broker, say
         self._t_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,8 +217,10 @@ class Director:
         else:
             self._go_on(self._broker.kill(), "kill_broker")
 
-    @staticmethod
-    async def _cut(unit: Unit, state: LinkState, for_s: float) -> None:
+    async def _cut(self, unit: Unit, state: LinkState, for_s: float) -> None:
+        if self.hang_up is not None:
+            await self.hang_up(unit.id)
+            await asyncio.sleep(HEARD_S)
         unit.proxy.set_state(state)
         await asyncio.sleep(for_s)
         unit.proxy.set_state(LinkState.UP)

@@ -150,6 +150,7 @@ class Drill:
             duration_s=self._duration_s(), broker=own, say=self.say,
         )  # fmt: skip
         recorder = Recorder(broker, self.scenario.org, list(self.units), director.obey)
+        director.hang_up = recorder.hang_up
         for unit in self.units.values():
             unit.kit.feel(world)
         if self.video or not self.args.headless:

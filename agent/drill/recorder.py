@@ -7,6 +7,7 @@ Its own connection, straight to the broker: the units' links may be cut, this on
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -15,6 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent import topics
+from agent.drill.sessions import Sessions
 from agent.drill.state import EXPIRY_S, Control, DrillState
 from agent.gap_closer import GapCloser
 from agent.messages import Alarm, Class, Command, Link, Mark, Status, epoch_order
@@ -24,11 +26,13 @@ from agent.receiver import Counts, Gap, Receiver, Record
 log = logging.getLogger(__name__)
 
 BY = "drill/recorder"
-HEARD = ("status", "link/+", "readings", "alarms", "events", "media", "ack")
+HEARD = ("status", "link/+", "readings", "alarms", "events", "media", "ack", "skipped",
+         "rtc/+/offer", "rtc/+/close")  # fmt: skip
 LOOK_S = 0.5
 TRANSITIONS_MAX = 20_000
 """Of alarms, in one drill; more are counted only."""
 RETRY_CEILING_S = 2.0
+HANG_UP_S = 1.0
 CLEAR_S = 2.0
 """How long the search for retained messages may take."""
 
@@ -71,6 +75,7 @@ class Recorder:
         self._org = org
         self._units = set(units)
         self._on_control = on_control
+        self._sessions = Sessions()
         self._closers = {unit: GapCloser() for unit in units}
         self._connection: Connection | None = None
         self._root = f"{topics.ROOT_EXERCISE}/{org}"
@@ -95,6 +100,16 @@ class Recorder:
             topic = f"{self._root}/{topics.DRILL}/state"
             payload = msgspec.json.encode(state)
             self._connection.publish(topic, payload, retain=True, expiry_s=EXPIRY_S)
+
+    async def hang_up(self, unit: str) -> None:
+        """Ask a unit to end the pictures of all who watch it; returns when the broker has it."""
+        root = topics.unit_root(self._org, unit, exercise=True)
+        if (connection := self._connection) is None:
+            return
+        with contextlib.suppress(MqttError, TimeoutError):
+            async with asyncio.timeout(HANG_UP_S):
+                for session in self._sessions.of(unit):
+                    await connection.publish(f"{root}/rtc/{session}/close", b"{}")
 
     async def _serve(self, connection: Connection) -> None:
         await connection.subscribe(
@@ -148,6 +163,8 @@ class Recorder:
             case ("link", path):
                 link = msgspec.json.decode(payload, type=Link)
                 self._take_link(topic.unit, path, link.state)
+            case ("rtc", *_):
+                self._sessions.take(topic.unit, topic.path)
             case ("status",):
                 self._take_status(msgspec.json.decode(payload, type=Status))
         for record in self.receiver.feed(topic, payload):

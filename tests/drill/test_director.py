@@ -69,6 +69,19 @@ class Stage:
             await unit.kit.__aexit__(None, None, None)
 
 
+async def test_pictures_end_before_the_link_is_cut(tmp_path: Path) -> None:
+    async with Stage(tmp_path) as stage:
+        asked: list[tuple[str, LinkState]] = []
+
+        async def hang_up(unit: str) -> None:
+            asked.append((unit, stage.link(unit)))
+
+        stage.director.hang_up = hang_up
+        stage.director.obey(Control(action=Action.INJECT, inject="link-lost", by="test"))
+        await until(lambda: stage.link("ex-rs-02") is LinkState.DROPPED, "the link is cut")
+        assert asked == [("ex-rs-02", LinkState.UP)]
+
+
 async def test_what_is_due_happens_once_and_in_order(tmp_path: Path) -> None:
     async with Stage(tmp_path) as stage:
         director = stage.director

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from agent.drill.recorder import Recorder, clear_retained
+from agent.drill.sessions import MAX, Sessions
 from agent.drill.state import Action, Control
 from agent.messages import Clock, Envelope, EpochStatus, Event, Link, Mark, Status, join_record
 from agent.mqtt import Broker, Connection, Message, connect
@@ -68,6 +69,35 @@ def link(state: str) -> bytes:
     return msgspec.json.encode(
         Link(unit="ex-a", path="center", mark=Mark.EXERCISE, state=state, epoch=EPOCH)
     )
+
+
+async def test_who_watches_a_unit_is_hung_up_on(mosquitto: Mosquitto) -> None:
+    broker = Broker.from_url(mosquitto.url)
+    heard: list[Message] = []
+    async with recording(broker) as recorder, client(broker, heard) as page:
+        await page.subscribe([f"{ROOT}/ex-a/rtc/+/close", f"{ROOT}/ex-a/link/+"])
+        for path in ("one/offer", "two/offer", "one/close"):
+            await page.publish(f"{ROOT}/ex-a/rtc/{path}", b"{}")
+        await page.publish(f"{ROOT}/ex-a/link/center", link("up"))
+        await until(lambda: bool(recorder.links), "all of it is heard")
+        heard.clear()
+        await recorder.hang_up("ex-a")
+        await until(lambda: bool(heard), "the session is closed")
+        await recorder.hang_up("ex-a")
+        await page.publish(f"{ROOT}/ex-a/link/center", link("lost"))
+        await until(lambda: "link" in heard[-1].topic, "nothing else comes")
+    assert [message.topic for message in heard[:-1]] == [f"{ROOT}/ex-a/rtc/two/close"]
+
+
+def test_of_many_sessions_the_oldest_are_forgotten() -> None:
+    sessions = Sessions()
+    for number in range(MAX + 2):
+        sessions.take("ex-a", ("rtc", str(number), "offer"))
+    sessions.take("ex-a", ("rtc", "5", "close"))
+    sessions.take("ex-b", ("rtc", "6", "close"))
+    sessions.take("ex-a", ("rtc", "9", "answer"))
+    assert sessions.of("ex-a") == tuple(str(n) for n in range(2, MAX + 2) if n != 5)
+    assert sessions.of("ex-b") == ()
 
 
 async def test_what_is_missing_is_asked_for_and_closed(mosquitto: Mosquitto) -> None:
