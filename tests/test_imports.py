@@ -29,8 +29,9 @@ IMPORTER = {
     "serial": ("drivers/port.py",),
     "pynmea2": ("drivers/nmea.py",),
     "pymodbus": (),
+    "minimalmodbus": (),
 }
-"""Outside library -> the files that alone may import it (pymodbus is the tests' oracle)."""
+"""Outside library -> the files that alone may import it (pymodbus and minimalmodbus are the tests' oracles)."""
 
 PURE = (
     "agent/messages.py",
