@@ -31,7 +31,8 @@ IMPORTER = {
     "pymodbus": (),
     "minimalmodbus": (),
 }
-"""Outside library -> the files that alone may import it (pymodbus and minimalmodbus are the tests' oracles)."""
+"""Outside library -> the files that alone may import it (the two Modbus libraries are the tests'
+oracles)."""
 
 PURE = (
     "agent/messages.py",
