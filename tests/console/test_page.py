@@ -207,6 +207,28 @@ async def test_an_sos_is_confirmed(opened: Opened, server: PageServer) -> None:
     assert body["args"] == {"alarm": "panel/sos/sos"}
 
 
+async def test_clean_air_is_said_once_more_than_once(opened: Opened, server: PageServer) -> None:
+    """Over range that was acknowledged stays, and a hasty second tap does not end it."""
+    opening = three_units()
+    unit = opening["units"][WANG]
+    unit["status"]["verbs"] = ["alarm.ack", "air.clean"]
+    unit["alarms"] = [
+        alarm("over_range", 1, source="head", quantity="combustible", state="acknowledged",
+              by="panel"),
+        alarm("high", 1, source="head", quantity="combustible", state="acknowledged", by="panel"),
+    ]  # fmt: skip
+    server.opening = [opening]
+    page = await open_page(opened, server, "?lang=en&video=off")
+    await page.get_by_role("button", name="Air is clean").click()
+    await page.get_by_role("button", name="Not sure").click()
+    assert server.asked.empty()
+    await page.get_by_role("button", name="Air is clean").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Air is clean").click()
+    path, body = await asked(server)
+    assert path == f"/api/units/{WANG}/commands/air.clean"
+    assert body["args"]["alarm"].endswith("over_range")
+
+
 async def test_a_refusal_is_said(opened: Opened, server: PageServer) -> None:
     server.opening = [three_units()]
     server.refuse[f"/api/units/{WANG}/commands/alarm.ack"] = "no path to the broker"

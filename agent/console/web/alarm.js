@@ -15,6 +15,22 @@ export const isPerson = ({ code }) => PERSON.has(code);
 /** @param {Alarm} alarm @returns {boolean} */
 export const isOpen = ({ state }) => state !== "acknowledged" && state !== "normal";
 
+/**
+ * What a person may say to an alarm now; "" where nothing.  Over range that was acknowledged waits
+ * for somebody who says that the air is clean.
+ * @param {Alarm} alarm @param {string[]} [verbs] that the unit takes from here
+ * @returns {""|"alarm.ack"|"sos.confirm"|"air.clean"}
+ */
+export function answerTo(alarm, verbs = []) {
+  if (isOpen(alarm)) return alarm.code === "sos" ? "sos.confirm" : "alarm.ack";
+  return alarm.code === "over_range" && verbs.includes("air.clean") ? "air.clean" : "";
+}
+
+/** The word on its button. */
+export const ANSWER_WORDS = /** @type {const} */ ({
+  "alarm.ack": "alarm.ack", "sos.confirm": "alarm.sos.confirm", "air.clean": "alarm.clean",
+});
+
 /** @param {Alarm} alarm */
 export function signOf(alarm) {
   if (alarm.code === "sos") return "SOS";

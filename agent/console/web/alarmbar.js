@@ -1,5 +1,5 @@
 /** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
-import { isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
+import { ANSWER_WORDS, answerTo, isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { byWord, codeWord, word } from "./lang.js";
 import { clockText, placeText } from "./reading.js";
@@ -76,14 +76,16 @@ class Tile {
     const since = alarm.since ? clockText((now - alarm.since) / 1000) : "";
     setText(this.state, [state, since].filter(Boolean).join(" · "));
     this.detail.title = alarm.limit_basis ?? "";
-    show(this.ack, open);
+    const answer = answerTo(alarm, unit.state.status?.verbs);
+    show(this.ack, answer !== "");
     const waiting = waits(keyOf(standing));
     this.ack.disabled = waiting;
-    const action = word(alarm.code === "sos" ? "alarm.sos.confirm" : "alarm.ack");
+    const action = word(ANSWER_WORDS[answer || "alarm.ack"]);
     setText(this.ack, waiting ? word("alarm.sending") : action);
     const what = `${nameOf(unit)} ${titleOf(alarm)}`;
     if (this.body.title !== what) this.body.title = what;
-    this.ack.setAttribute("aria-label", word("alarm.ack.label", { what }));
+    this.ack.setAttribute("aria-label",
+      answer === "air.clean" ? `${action} ${what}` : word("alarm.ack.label", { what }));
   }
 }
 

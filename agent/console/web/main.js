@@ -1,11 +1,12 @@
 /** The page's composition root: its parts, and what of the messages goes to which. */
-import { isOpen, signOf, titleOf, worstOf } from "./alarm.js";
+import { ANSWER_WORDS, answerTo, isOpen, signOf, titleOf, worstOf } from "./alarm.js";
 import { AlarmBar, keyOf } from "./alarmbar.js";
 import { Banner } from "./banner.js";
 import { Card } from "./card.js";
 import { Charts } from "./charts.js";
 import { colourOf } from "./colour.js";
 import { Commands } from "./commands.js";
+import { ask } from "./dialog.js";
 import { arrange, byId, setClass, setText, show } from "./dom.js";
 import { Desk } from "./drill.js";
 import { Fleet } from "./fleet.js";
@@ -67,10 +68,15 @@ const tabs = new Tabs(byId("tabs"), [
 ]);
 const alarmBar = new AlarmBar(byId("alarms"), byId("announcer"), {
   nameOf, ageText, select: (id) => select(id), waits: (key) => commands.waits(key),
-  acknowledge: (standing) => {
+  acknowledge: async (standing) => {
     const { unit, alarm } = standing;
-    const verb = alarm.code === "sos" ? "sos.confirm" : "alarm.ack";
-    const what = `${word(alarm.code === "sos" ? "alarm.sos.confirm" : "alarm.ack")} ${titleOf(alarm)}`;
+    const verb = answerTo(alarm, unit.state.status?.verbs) || "alarm.ack";
+    const what = `${word(ANSWER_WORDS[verb])} ${titleOf(alarm)}`;
+    // A second tap of a hasty finger is no such word.
+    if (verb === "air.clean" && !await ask({
+      title: what, text: word("alarm.clean.text", { name: nameOf(unit) }),
+      yes: word("alarm.clean"), no: word("alarm.clean.no"),
+    })) return;
     void commands.give({
       unit: unit.id, name: nameOf(unit), verb, args: { alarm: alarm.alarm }, what, key: keyOf(standing),
     }).finally(redraw);

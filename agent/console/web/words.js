@@ -50,6 +50,12 @@ export const WORDS = {
   "alarm.ack": { zh: "确认", en: "ACK" },
   "alarm.ack.label": { zh: "确认报警：{what}", en: "Acknowledge alarm: {what}" },
   "alarm.sos.confirm": { zh: "已收到求救", en: "Confirm SOS" },
+  "alarm.clean": { zh: "空气已洁净", en: "Air is clean" },
+  "alarm.clean.no": { zh: "不确定", en: "Not sure" },
+  "alarm.clean.text": {
+    zh: "超量程后读数回落不代表恢复：缺氧时浓度过高也显示为零。仅当有人在 {name} 处确认空气洁净时才解除。",
+    en: "After over range a falling reading is no recovery: gas too rich to burn reads zero as well. End it only where somebody at {name} has made sure that the air is clean.",
+  },
   "alarm.sending": { zh: "发送中……", en: "Sending…" },
   "alarm.by": { zh: "{by} 已确认", en: "acked by {by}" },
 
