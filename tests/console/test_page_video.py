@@ -95,6 +95,22 @@ async def test_video_that_stops_is_said_to_be_frozen(opened: Opened, server: Pag
     )
 
 
+async def test_live_video_is_tried_again_as_soon_as_the_link_is_back(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server)
+    card = page.locator(f'.card[data-unit="{LI}"]')
+    await card.get_by_role("button", name="播放").click()
+    asked_for = [(await asked(server))[0] for _ in range(2)]
+    assert asked_for == [f"/whep/{LI}/front", f"/api/units/{LI}/commands/video.start"]
+    link = {"type": "link", "unit": LI, "path": "center", "t": now_ms()}
+    await server.send(link | {"state": "lost"})
+    await expect(card.locator(".chip")).to_have_text("链路 断")
+    await server.send(link | {"state": "up"})
+    assert (await asked(server))[0] == f"/whep/{LI}/front"
+
+
 async def test_in_a_drill_the_first_camera_plays_by_itself(
     opened: Opened, server: PageServer
 ) -> None:

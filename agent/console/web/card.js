@@ -62,6 +62,7 @@ export class Card {
     this.#foot(unit);
     const camera = unit.state.status?.cameras?.find(({ state }) => state !== "disabled")?.name ?? "";
     this.video.camera = camera;
+    this.video.reach(!unit.cutOff);
     this.video.update(unit.stills[camera], now);
   }
 

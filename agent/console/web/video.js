@@ -33,6 +33,10 @@ export class VideoPane {
     this.run = null;
     /** @type {Still|undefined} */
     this.still = undefined;
+    /** Whether a path to the unit is up, as it was last said. */
+    this.reached = true;
+    /** Ends the wait beside stills: live video is worth a trial. */
+    this.again = new AbortController();
     /** @type {import("./whep.js").WhepSession|null} */
     this.session = null;
     this.video = el("video");
@@ -55,6 +59,12 @@ export class VideoPane {
   #enlarge(on = !this.node.classList.contains("large")) {
     this.node.classList.toggle("large", on);
     titled(this.large, on ? "video.shrink" : "video.enlarge");
+  }
+
+  /** Whether a path to the unit is up: when one is back, so may the video be. @param {boolean} reached */
+  reach(reached) {
+    if (reached && !this.reached) this.again.abort();
+    this.reached = reached;
   }
 
   /** Watch; nothing where it is being watched already. */
@@ -128,12 +138,14 @@ export class VideoPane {
   /** @param {AbortSignal} signal */
   async #stills(signal) {
     const until = Date.now() + RETRY_MS;
+    this.again = new AbortController();
+    const wake = this.again.signal;
     const args = { camera: this.camera, mode: "stills", period_s: STILL_PERIOD_S, lease_s: LEASE_S };
-    while (!signal.aborted && Date.now() < until) {
+    while (!signal.aborted && !wake.aborted && Date.now() < until) {
       await command(this.unit, "video.start", args).catch((error) => {
         this.reason = String(error.message);
       });
-      await pause(LEASE_S * 600, signal);
+      await pause(LEASE_S * 600, signal, wake);
     }
     if (signal.aborted) {
       await command(this.unit, "video.stop", { camera: this.camera }).catch(() => undefined);
@@ -186,13 +198,16 @@ export class VideoPane {
   }
 }
 
-/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} early where aborted */
-function pause(ms, signal) {
+/** @param {number} ms @param {...AbortSignal} signals @returns {Promise<void>} early where aborted */
+function pause(ms, ...signals) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const done = () => {
       clearTimeout(timer);
+      signals.forEach((signal) => signal.removeEventListener("abort", done));
       resolve();
-    }, { once: true });
+    };
+    const timer = setTimeout(done, ms);
+    signals.forEach((signal) => signal.addEventListener("abort", done));
+    if (signals.some(({ aborted }) => aborted)) done();
   });
 }
