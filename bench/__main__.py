@@ -10,7 +10,7 @@ import sys
 from bench.figure import RESULTS, Figure, table, write
 from bench.rig import BenchError
 
-MEASUREMENTS = ("latency", "load", "cold", "drill")
+MEASUREMENTS = ("latency", "load", "lines", "cold", "drill")
 """Modules of this folder with `async measure() -> list[Figure]`."""
 
 
