@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    from agent import capture, console, doctor, drill, provision, replay
+    from agent import capture, console, doctor, drill, incident_log, provision, replay
 
     for name, module, text in (
         ("drill", drill, "a drill on this machine 本机演练"),
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", doctor, "what this machine has, and what is wrong 自检"),
         ("replay", replay, "a recording through a driver 回放"),
         ("capture", capture, "record the bytes of a port 录制"),
+        ("log", incident_log, "verify and export the incident log 事件日志"),
         ("provision", provision, "set up a unit from one signed file 部署"),
     ):
         verb = verbs.add_parser(name, help=text)

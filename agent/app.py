@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, control, exposures, health, in_force, topics
+from agent import __version__, control, exposures, health, in_force, incident, topics
 from agent.alarms.engine import PANEL, SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
@@ -68,6 +68,7 @@ class App:
         self.store = store
         self.clock = UnitClock()
         self.outbox = Outbox(store, self.clock)
+        self.incident = incident.of_unit(config, self.clock, self.outbox)
         silent_s = {source.name: source.table.silent_s for source in config.sources}
         self.engine = Engine(
             config.set_points, silent_s, time.monotonic(), config.own_points,
@@ -179,6 +180,7 @@ class App:
             "alarms": [msgspec.to_builtins(alarm) for alarm in self.engine.active()],
             "exposure": msgspec.to_builtins(self.exposures.report()) if self.exposures else None,
             "store": {"trouble": self.store.trouble},
+            "incident": self.incident.report(),
             "ready": all(source.state == "up" for source in self.sources),
             "media": msgspec.to_builtins(self.media.stats),
         }
@@ -354,6 +356,7 @@ async def run(config: Config, remote: Remote) -> bool:
         store: Store = await stack.enter_async_context(Store.open(directory))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         app = App(config, store, group)
+        stack.enter_context(app.incident)
         reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
         app.commands.verbs |= reconfigure.verbs()
         await stack.enter_async_context(control.serve(directory, {"status": app.report}))
@@ -370,7 +373,7 @@ async def run(config: Config, remote: Remote) -> bool:
 async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Reconfigure) -> None:
     if app.store.set_aside is not None:
         app.hub.event("store_set_aside", "store", f"damaged; kept as {app.store.set_aside.name}")
-    app.hub.event("started", "agent", f"outpost {__version__}")
+    app.hub.event("started", "agent", f"outpost {__version__}", incident=app.incident.anchor())
     for override, base in app.config.limit_changes:
         changes = override.changes(base)
         app.hub.event("limit_changed", override.source, override.basis,

@@ -106,6 +106,8 @@ class LogLevel(StrEnum):
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     format: LogFormat = LogFormat.HUMAN
     level: LogLevel = LogLevel.INFO
+    incident_mb: Annotated[int, msgspec.Meta(ge=1, le=1024, description="1 to 1024 MB")] = 8
+    incident_files: Annotated[int, msgspec.Meta(ge=2, le=9999, description="2 to 9999")] = 64
 
 
 class SourceTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,6 +53,8 @@ class Outbox:
         self.listeners: list[Callable[[Row], None]] = []
         """Each is told of a record when it is committed.  When the disk stalls it is told before
         that, and then once more."""
+        self.taps: list[Callable[[Row], None]] = []
+        """Each is told of a record once, when it is made; it must not wait."""
         self._seq = 0
         self._prev: dict[str, int] = {}
         self._waiting: dict[int, Row] = {}
@@ -77,6 +79,8 @@ class Outbox:
         if self._stall is None:
             self._stall = self._loop.call_later(STALL_S, self._stalled)
         self.store.append(row, urgent=klass in URGENT, done=self._committed, ack_of=ack_of)
+        for tap in self.taps:
+            tap(row)
         self._watch_clock(row)
         return row
 
