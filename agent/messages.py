@@ -371,12 +371,14 @@ class Answer(_Wire, frozen=True, kw_only=True):
 
     sdp: str = ""
     code: str = "ok"
-    """`ok`, `unavailable`, `not_found`, `refused`, `expired`, `malformed`."""
+    """`ok`, `unavailable`, `not_found`, `refused`, `expired`, `malformed`, `unsigned` ..."""
     detail: str = ""
 
 
 class Still(_Wire, frozen=True, kw_only=True):
     """On `still/{camera}`, QoS 0, not retained: a picture where no video path exists."""
+    sig: str = ""
+    """As of a command."""
 
     unit: str
     mark: Mark

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from agent import topics
+from agent import signing, topics
 from agent.clock import UnitClock
 from agent.commands import RefusedError, check_time
 from agent.config import UnitConfig
@@ -98,6 +98,11 @@ class Signalling:
             raise RefusedError(
                 "malformed", f"expected an offer as JSON, read {message.payload[:60]!r}: {error}"
             ) from error
+        if signers := uplink.config.signers:
+            try:
+                signing.check_offer(signers, message.topic, offer)
+            except signing.SignatureError as error:
+                raise RefusedError(error.code, str(error)) from error
         if offer.mark is not self._unit.mark:
             raise RefusedError(
                 "wrong_mark",

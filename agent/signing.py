@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agent.messages import Command
+from agent.messages import Command, Offer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 HEAD = "outpost-command-v1"
+OFFER_HEAD = "outpost-offer-v1"
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
@@ -45,8 +46,7 @@ _decode_args = msgspec.json.Decoder(_Args).decode
 def signed_bytes(topic: str, command: Command, args: bytes) -> bytes:
     """What is signed: eight lines.  `args`: the bytes of that member as they stand in the payload,
     so that no two programs need to write a number alike.  ValueError: not one line each."""
-    if any(not text.isprintable() for text in (command.id, command.by)):
-        raise ValueError("id and by of a signed command hold printable characters alone")
+    _one_line(command.id, command.by)
     expires = "" if command.expires is None else str(command.expires)
     digest = hashlib.sha256(args).hexdigest()
     lines = (
@@ -54,6 +54,21 @@ def signed_bytes(topic: str, command: Command, args: bytes) -> bytes:
         digest,
     )  # fmt: skip
     return "\n".join(lines).encode()
+
+
+def offer_bytes(topic: str, offer: Offer) -> bytes:
+    """The same of an offer: seven lines, the last the SHA-256 of `sdp` in UTF-8."""
+    _one_line(offer.by, offer.camera)
+    digest = hashlib.sha256(offer.sdp.encode()).hexdigest()
+    lines = (
+        OFFER_HEAD, topic, offer.by, str(offer.issued), offer.mark.value, offer.camera, digest,
+    )  # fmt: skip
+    return "\n".join(lines).encode()
+
+
+def _one_line(*texts: str) -> None:
+    if not all(text.isprintable() for text in texts):
+        raise ValueError("what is signed holds printable characters alone")
 
 
 def sign(key: Ed25519PrivateKey, topic: str, command: Command) -> bytes:
@@ -67,11 +82,23 @@ def sign(key: Ed25519PrivateKey, topic: str, command: Command) -> bytes:
 
 def check(signers: Iterable[str], topic: str, command: Command, payload: bytes) -> None:
     """SignatureError unless one of `signers` has signed it.  `payload` is what `command` was."""
-    if not command.sig:
-        raise SignatureError("unsigned", "this uplink takes signed commands alone (signers)")
+    _check(
+        signers,
+        command.sig,
+        lambda: signed_bytes(topic, command, bytes(_decode_args(payload).args)),
+    )
+
+
+def check_offer(signers: Iterable[str], topic: str, offer: Offer) -> None:
+    """The same for an offer."""
+    _check(signers, offer.sig, lambda: offer_bytes(topic, offer))
+
+
+def _check(signers: Iterable[str], sig: str, said: Callable[[], bytes]) -> None:
+    if not sig:
+        raise SignatureError("unsigned", "this uplink takes what is signed alone (signers)")
     try:
-        signature = decode(command.sig, SIGNATURE_BYTES)
-        said = signed_bytes(topic, command, bytes(_decode_args(payload).args))
+        signature, signed = decode(sig, SIGNATURE_BYTES), said()
     except ValueError as error:
         raise SignatureError("bad_signature", f"sig: {error}") from error
     unreadable: list[str] = []
@@ -81,9 +108,9 @@ def check(signers: Iterable[str], topic: str, command: Command, payload: bytes) 
         except ValueError as error:
             unreadable.append(str(error))
             continue
-        if verify(key, signature, said):
+        if verify(key, signature, signed):
             return
-    detail = "none of this uplink's signers has signed this command for this topic"
+    detail = "none of this uplink's signers has signed this for this topic"
     raise SignatureError("bad_signature", "; ".join([detail, *unreadable]))
 
 

@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent import rtc, topics
+from agent import rtc, signing, topics
 from agent.clock import UnitClock
 from agent.config import Profile, UnitConfig, UplinkConfig
 from agent.media import wire
 from agent.media.host import MediaHost
 from agent.media.wire import MediaError
-from agent.messages import Answer, Clock, Mark, Still
+from agent.messages import Answer, Clock, Mark, Offer, Still
 from agent.mqtt import Message
 from agent.rtc import Signalling
+from tests.agent.test_signing import KEY, public
 from tests.waiting import until
 
 ROOT = "outpost-exercise/v1/hubei/ex-cv-01"
@@ -218,3 +219,31 @@ def test_a_still_is_a_picture_in_text() -> None:
         "ex-cv-01", Mark.EXERCISE, "front", 7,
     )  # fmt: skip
     assert base64.b64decode(still.jpeg) == b"\xff\xd8"
+
+
+async def test_where_there_are_signers_an_offer_is_signed(rig: Rig) -> None:
+    uplink = FakeUplink("video.start")
+    uplink.config = msgspec.structs.replace(uplink.config, signers=(public(KEY),))
+    offer = Offer(
+        by="hq/wang", issued=rig.clock.now_ms(), mark=Mark.EXERCISE, camera="front", sdp="v=0"
+    )
+
+    def signed(session: str, offer: Offer) -> str:
+        said = signing.offer_bytes(f"{ROOT}/rtc/{session}/offer", offer)
+        return base64.b64encode(KEY.sign(said)).decode()
+
+    async def code(session: str, offer: Offer) -> str:
+        rig.send(session=session, raw=msgspec.json.encode(offer), uplink=uplink)
+        return (await rig.answer(session, uplink)).code
+
+    assert await code("s1", offer) == "unsigned"
+    good = msgspec.structs.replace(offer, sig=signed("s2", offer))
+    assert await code("s2", good) == "ok"
+    assert await code("s3", good) == "bad_signature"
+    for over in ({"sdp": "v=1"}, {"camera": "rear"}, {"by": "x"}, {"by": "a\nb"}, {"sig": "x"}):
+        assert await code(f"s4-{len(uplink.published)}", msgspec.structs.replace(good, **over)) == (
+            "bad_signature"
+        )
+    late = msgspec.structs.replace(offer, issued=rig.clock.now_ms() - 11_000)
+    assert await code("s5", msgspec.structs.replace(late, sig=signed("s5", late))) == "expired"
+    assert [asked[0] for asked in rig.media.asked] == ["s2"]

@@ -90,7 +90,7 @@ async def test_what_is_not_signed_is_refused_whatever_it_is(signed: tuple[Unit, 
     for number, name in enumerate("ab"):
         ack = await heard.ack(number)
         assert (ack["id"], ack["outcome"], ack["code"]) == (name, "refused", "unsigned")
-        assert ack["detail"] == "this uplink takes signed commands alone (signers)"
+        assert ack["detail"] == "this uplink takes what is signed alone (signers)"
     assert len(made.engine.active()) == 1
     await until(
         lambda: [r.body["data"]["code"] for r in heard.of(Class.EVENTS)
@@ -104,7 +104,7 @@ def changed(payload: bytes, **over: Any) -> bytes:
 
 
 GOOD = command(issued=1_795_519_261_000)
-NOBODY = "none of this uplink's signers has signed this command for this topic"
+NOBODY = "none of this uplink's signers has signed this for this topic"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ NOBODY = "none of this uplink's signers has signed this command for this topic"
         ({"expires": 2_000_000_000_000}, NOBODY),
         ({"mark": "actual"}, NOBODY),
         ({"args": {"alarm": "x"}}, NOBODY),
-        ({"id": "c1\noutpost"}, "sig: id and by of a signed command hold printable characters"),
+        ({"id": "c1\noutpost"}, "sig: what is signed holds printable characters alone"),
         ({"sig": "****"}, "sig: expected 64 bytes as base64, read '****'"),
         ({"sig": "AAAA"}, "sig: expected 64 bytes as base64, read 3"),
         ({"sig": "\u00e9"}, "sig: expected 64 bytes as base64, read '\u00e9'"),
