@@ -63,7 +63,7 @@ async def test_the_kit_stands_in_the_head_and_behind_details(
     assert names[:2] == ["氯气", "一氧化碳"]
     assert names[-5:] == ["风速", "风向（来自）", "气温", "湿度", "气压"]
     summary = card.locator(".more summary")
-    await expect(summary).to_have_text("设备 13 项 · 仪器 2⚠ 待校准 1 · ⚠ 未核实 1")
+    await expect(summary).to_have_text("其他读数 13 · 仪器 2⚠ 待校准 1 · ⚠ 未核实 1")
     await summary.press("Enter")
     await expect(card.locator('.more .tile[data-key="power/mains"] .tile-value')).to_have_text("无")
     await expect(card.locator('.more .tile[data-key="host/disk_free"]')).to_contain_text("15.5GB")

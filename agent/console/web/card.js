@@ -5,7 +5,7 @@ import { colourOf } from "./colour.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
 import { More } from "./more.js";
-import { byImportance, groupOf, placeText } from "./reading.js";
+import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
 import { VideoPane } from "./video.js";
@@ -93,21 +93,21 @@ export class Card {
     const shown = Object.entries(latest).filter(([, { quantity }]) => quantity !== "position")
       .sort(([, a], [, b]) => byImportance(a.quantity, b.quantity) || a.source.localeCompare(b.source));
     const twice = doubled(shown.map(([, one]) => one));
-    /** @type {Record<import("./reading.js").Group, Element[]>} */
-    const groups = { gas: [], around: [], kit: [] };
+    /** @type {Record<"gas"|"around"|"aside", Element[]>} */
+    const groups = { gas: [], around: [], aside: [] };
     for (const [key, one] of shown) {
       let tile = this.tiles.get(key);
       if (!tile) this.tiles.set(key, (tile = new Tile()));
       const own = alarms.filter((alarm) => alarm.source === one.source && alarm.quantity === one.quantity);
       tile.update(one, own,
         { now, ageText: this.context.ageText, twice: twice.has(one.quantity), status });
-      // What is wrong with the kit is not left to who asks.
-      const group = groupOf(one.quantity);
-      groups[group === "kit" && own.length ? "around" : group].push(tile.node);
+      // What is wrong is not left to who asks.
+      const group = groupOf(one.quantity) === "gas" ? "gas" : "around";
+      groups[isAside(one.quantity) && !own.length ? "aside" : group].push(tile.node);
     }
     arrange(this.grid, groups.gas);
     arrange(this.around, groups.around);
-    this.more.update(unit.state, groups.kit, now);
+    this.more.update(unit.state, groups.aside, now);
     show(this.empty, groups.gas.length + groups.around.length === 0);
     setText(this.empty, word("unit.noreadings"));
   }

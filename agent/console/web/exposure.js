@@ -59,13 +59,13 @@ const shareOf = ({ stel, twa, stel_limit: most, twa_limit: mean }) =>
 
 /**
  * The dose that is nearest to a limit, or beyond it.
- * @param {Exposure|null|undefined} exposure @returns {string} "Cl₂ ≥12 %", "" where none has a limit
+ * @param {Exposure|null|undefined} exposure @returns {string} "dose Cl₂ ≥ 12% of limit", "" where none is at 1 % or has a limit
  */
 export function worstText(exposure) {
   const [worst] = [...exposure?.doses ?? []].sort((a, b) => shareOf(b) - shareOf(a));
-  if (!worst || (!worst.stel_limit && !worst.twa_limit)) return "";
-  const gas = formula(worst.quantity) || worst.quantity;
-  return word("dose.share", { gas, percent: Math.floor(100 * shareOf(worst)) });
+  const percent = worst ? Math.floor(100 * shareOf(worst)) : 0;
+  return percent < 1 ? ""
+    : word("dose.share", { gas: formula(worst.quantity) || worst.quantity, percent });
 }
 
 /** What has a limit, or has been breathed. @param {Dose} dose */

@@ -10,30 +10,30 @@ export class More {
   constructor() {
     this.says = el("span", "more-says");
     this.warns = el("span", "more-warns");
-    this.kit = el("div", "tiles more-kit");
+    this.aside = el("div", "tiles more-aside");
     this.sources = el("ul", "more-list");
     this.exposure = new ExposureLines();
     this.air = el("p", "more-air");
     this.node = el("details", "more", el("summary", "", this.says, this.warns),
-      this.kit, this.exposure.node, this.air, this.sources);
+      this.aside, this.exposure.node, this.air, this.sources);
   }
 
-  /** @param {FullState} state @param {Element[]} kit tiles @param {number} now UTC ms */
-  update(state, kit, now) {
+  /** @param {FullState} state @param {Element[]} aside tiles @param {number} now UTC ms */
+  update(state, aside, now) {
     const { sources = [], exposure, air } = state.status ?? {};
     const worst = worstText(exposure);
-    show(this.node, kit.length + sources.length > 0 || worst !== "");
+    show(this.node, aside.length + sources.length > 0 || worst !== "");
     const due = sources.filter((source) => isDue(source, now)).length;
     const unsure = sources.filter(isUnsure).length;
     setText(this.says, [
-      worst, kit.length ? word("more.kit", { n: kit.length }) : "",
+      worst, aside.length ? word("more.aside", { n: aside.length }) : "",
       sources.length ? word("more.sources", { n: sources.length }) : "",
     ].filter(Boolean).join(" · "));
     setText(this.warns, [
       due ? word("more.due", { n: due }) : "", unsure ? word("more.unsure", { n: unsure }) : "",
     ].filter(Boolean).join(" · "));
     if (!this.node.open) return;
-    arrange(this.kit, kit);
+    arrange(this.aside, aside);
     this.exposure.update(exposure);
     setText(this.air, air ? airText(air) : "");
     fill(this.sources, sources.map((source) => ({

@@ -34,6 +34,11 @@ const KIT = `battery voltage current power time_left cell_temperature mains main
   reference_voltage internal_temperature heater_temperature heater_voltage heading pitch
   roll`.split(/\s+/);
 
+/** Of the weather, what nobody needs at a glance; a minimum, maximum or mean neither. */
+const ASIDE = new Set(`pressure_station pressure_sea_level dew_point wet_bulb absolute_humidity
+  air_density rain rain_duration hail hail_duration hail_intensity radiation sunshine illuminance
+  noise pm1 pm4 pn0_3 pn0_5 pn1 pn2_5 pn4 pn5 pn10 particle_size`.split(/\s+/));
+
 /** @typedef {"gas"|"around"|"kit"} Group */
 
 /** @param {string} quantity */
@@ -49,6 +54,13 @@ export function groupOf(quantity) {
   const [base] = partsOf(quantity);
   if (isGas(quantity) || DANGERS.includes(base)) return "gas";
   return KIT.includes(base) ? "kit" : "around";
+}
+
+/** @param {string} quantity @returns {boolean} shown only to who asks, unless an alarm stands */
+export function isAside(quantity) {
+  const [base, ...modifiers] = partsOf(quantity);
+  const rough = modifiers.some((modifier) => modifier !== "apparent");
+  return groupOf(quantity) === "kit" || (groupOf(quantity) === "around" && (rough || ASIDE.has(base)));
 }
 
 /** @param {string} quantity @returns {string} "Cl₂" for `cl2`, "" where there is no formula */

@@ -123,7 +123,7 @@ export const WORDS = {
   },
   "dose.share": { zh: "接触剂量 {gas} ≥ 限值的 {percent}%", en: "dose {gas} ≥ {percent}% of limit" },
   "dose.coverage": { zh: "测得 {percent} %", en: "{percent} % measured" },
-  "more.kit": { zh: "设备 {n} 项", en: "kit {n}" },
+  "more.aside": { zh: "其他读数 {n}", en: "{n} more readings" },
   "more.sources": { zh: "仪器 {n}", en: "instruments {n}" },
   "more.due": { zh: "⚠ 待校准 {n}", en: "⚠ {n} due for calibration" },
   "more.unsure": { zh: "⚠ 未核实 {n}", en: "⚠ {n} unverified" },

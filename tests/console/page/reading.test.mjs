@@ -9,7 +9,7 @@ import { describe, isDue, isUnsure } from "../../../agent/console/web/instrument
 import { quantityWord } from "../../../agent/console/web/lang.js";
 import { signalOf } from "../../../agent/console/web/signal.js";
 import {
-  ageParts, byImportance, clockText, formula, groupOf, partsOf, placeText, quantityText, valueText,
+  ageParts, byImportance, clockText, formula, groupOf, isAside, partsOf, placeText, quantityText, valueText,
 } from "../../../agent/console/web/reading.js";
 
 test("formulas", () => {
@@ -58,6 +58,13 @@ test("gases come before the weather, the weather before the kit", () => {
     "disk_free"]);
   assert.deepEqual(["cl2", "dose_rate", "noise", "own_thing", "supply_voltage"].map(groupOf),
     ["gas", "gas", "around", "around", "kit"]);
+});
+
+test("what nobody needs at a glance stands aside", () => {
+  const glance = ["cl2", "dose_rate", "wind_speed", "wind_direction_apparent", "temperature", "pm2_5", "own_thing"];
+  assert.deepEqual(glance.filter(isAside), []);
+  const aside = ["voltage", "rsrp", "disk_free", "wind_speed_max", "temperature_mean", "noise", "pn0_3", "rain"];
+  assert.deepEqual(aside.filter((quantity) => !isAside(quantity)), []);
 });
 
 test("names with modifiers are put together", () => {
@@ -114,6 +121,7 @@ test("the dose that is nearest to its limit", () => {
   const dose = (quantity, stel, twa, more) => ({ source: "g", quantity, unit: "ppm", stel, twa, ...more });
   assert.equal(worstText(undefined), "");
   assert.equal(worstText({ doses: [dose("co", 3, 1)] }), "");
+  assert.equal(worstText({ doses: [dose("co", 0.1, 0.001, { twa_limit: 20 })] }), "");
   assert.equal(worstText({ doses: [dose("co", 3, 1, { twa_limit: 20 }), dose("cl2", 0.4, 0.1, { stel_limit: 1 })] }),
     "接触剂量 Cl₂ ≥ 限值的 40%");
 });
