@@ -115,7 +115,7 @@ class Decoder:
         return []
 
     def _error(self, line: str, at: float) -> list[Sample]:
-        word = line.split()[1]
+        word = next(iter(line.split()[1:]), "an error without a name")
         if word not in _STALE_ERRORS:
             self.problem = word
             return []

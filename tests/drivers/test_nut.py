@@ -97,6 +97,12 @@ def test_another_ups_is_not_ours() -> None:
     assert rows(Decoder(Config(ups="other")).feed(LIST, 0.0)) == []
 
 
+def test_an_error_of_upsd_without_a_name_is_one_all_the_same() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"ERR \nERR  \n", 0.0) == []
+    assert decoder.problem == "an error without a name"
+
+
 @pytest.mark.parametrize("error", ["DATA-STALE", "DRIVER-NOT-CONNECTED"])
 def test_a_lost_ups_is_a_fault_of_all_it_had_told(error: str) -> None:
     line = f"ERR {error}\n".encode()
