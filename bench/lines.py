@@ -77,10 +77,10 @@ async def measure() -> list[Figure]:
                     await asyncio.sleep(SECONDS)
                     taken_s = time.monotonic() - start
                     used_s = cpu_s(agent.pid) - before
-                    memory = memory_mb(agent.pid)
                     for process in (twins, agent):
                         if process.poll() is not None:
                             raise BenchError(f"{process.args!r} ended with {process.returncode}")
+                    memory = memory_mb(agent.pid)
     _check(arrived, taken_s)
     total = sum(arrived.values()) / taken_s
     note = (

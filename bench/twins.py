@@ -44,7 +44,7 @@ def _module(number: int) -> Instrument:
     gas = GASES[number % len(GASES)]
 
     def feel(twin: Any, t: float) -> None:
-        twin.set(**{gas: _wave(t, number, 20.8, 0.1) if gas == "o2" else _wave(t, number, 0.1, 0.1)})
+        twin.set(**{gas: _wave(t, number, 20.8 if gas == "o2" else 0.1, 0.1)})
 
     keys = f'driver = "winsen"\nmodule = "ze03"\ngas = "{gas}"'
     return Instrument(f"gas{number}", lambda line: winsen.Twin(line, gas=gas), keys, feel)
