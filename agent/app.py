@@ -38,7 +38,7 @@ from agent.overlay import Overlay
 from agent.reconfigure import Reconfigure
 from agent.remote import Remote
 from agent.restart import Stop
-from agent.retention import keep_within
+from agent.retention import Deleted, keep_within
 from agent.rtc import Signalling, still_message
 from agent.store import Store
 from agent.supervise import Source
@@ -320,10 +320,17 @@ class App:
         """A store that has failed ends the agent: systemd starts it again."""
         await self.store.failed
 
-    def deleted(self, epoch: str, first: int, last: int, reason: str) -> None:
+    def deleted(self, gone: Deleted) -> None:
+        """Retention has deleted: an event says what, and each center what it never got."""
+        more = {} if gone.klass is None else {"classes": [gone.klass.value], "count": gone.count}
+        if gone.thinned:
+            more["kept"] = "one a source, quantity and minute"
         self.hub.event(
-            "retention", "store", f"deleted by {reason}", epoch=epoch, first=first, last=last
-        )
+            "retention", "store", f"{'thinned' if gone.thinned else 'deleted'} by {gone.reason}",
+            epoch=gone.epoch, first=gone.first, last=gone.last, **more,
+        )  # fmt: skip
+        for uplink in self.uplinks:
+            uplink.look_for_absent()
 
     async def drain(self) -> None:
         """Give what waits a last chance, then say goodbye with the final status."""

@@ -21,7 +21,7 @@ from agent.alarms.setpoints import Override, SetPoint
 from agent.broker import Broker, Tls
 from agent.calibration import Calibration
 from agent.media import wire
-from agent.messages import Mark
+from agent.messages import Class, Mark
 from agent.toml import Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument, ports
 from drivers.panel import PanelConfig
@@ -40,11 +40,11 @@ PersonName = Annotated[str, msgspec.Meta(max_length=64, description="at most 64 
 Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535, description="1 to 65535")]
+HostName = Annotated[str, msgspec.Meta(min_length=1, description="a host's name or address")]
 KeepAlive = Annotated[int, msgspec.Meta(ge=2, le=600, description="2 to 600 seconds")]
 Day = Annotated[dt.date, msgspec.Meta(description="a day, as 2026-05-31")]
 Days = Annotated[float, msgspec.Meta(gt=0, le=3660, description="a number of days, up to 3660")]
 Bauds = Annotated[int, msgspec.Meta(ge=50, le=4_000_000, description="50 to 4000000 bits/s")]
-
 
 _EVEN = "an even number from 64 to 3840"
 _RATE = "30 to 20000 kbit/s"
@@ -200,7 +200,9 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: Slug
-    host: Annotated[str, msgspec.Meta(min_length=1, description="a host's name or address")]
+    host: HostName
+    hosts: tuple[HostName, ...] = ()
+    """Tried in this order, on the same port, where `host` does not answer."""
     port: PortNumber = 8883
     tls: bool = True
     ca_file: str = ""
@@ -211,21 +213,33 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_s: KeepAlive = 15
     local: bool = False
     verbs: tuple[str, ...] = DEFAULT_VERBS
+    classes: tuple[Class, ...] = tuple(Class)
+    """What this center gets; alarms and acks it always gets."""
+    quantities: tuple[str, ...] = ()
+    """Of the readings; empty: all."""
     signers: tuple[str, ...] = ()
     """Public keys; where there is one, every command must be signed by one of them."""
     history_records_per_s: Positive = 2000.0
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
-        if not self.tls and not self.local and not _is_loopback(self.host):
+        open_hosts = [host for host in (self.host, *self.hosts) if not _is_loopback(host)]
+        if not self.tls and not self.local and open_hosts:
             yield (
                 "tls",
                 (
                     "without TLS only a broker on loopback or one marked local may be used, "
-                    f"but the host is {self.host!r}"
+                    f"but the host is {open_hosts[0]!r}"
                 ),
             )
+        if len({self.host, *self.hosts}) <= len(self.hosts):
+            yield "hosts", f"a host is named twice: {self.host!r}, then {list(self.hosts)}"
         if self.key_file and not self.cert_file:
             yield "key_file", "given without cert_file"
+        for klass in (Class.ALARMS, Class.ACK):
+            if klass not in self.classes:
+                yield "classes", f"{klass.value!r} goes to every center and cannot be left out"
+        if self.quantities and Class.READINGS not in self.classes:
+            yield "quantities", "given where classes leaves all readings out"
         for verb in self.verbs:
             if verb not in VERBS:
                 hint = did_you_mean(verb, VERBS) or f"; known are {', '.join(VERBS)}"
@@ -234,8 +248,13 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
             if sentence := signing.mistake(signer):
                 yield "signers", sentence
 
+    def brokers(self) -> list[Broker]:
+        """All, in the order in which they are tried; as `broker`."""
+        first = self.broker()
+        return [first, *(msgspec.structs.replace(first, host=host) for host in self.hosts)]
+
     def broker(self) -> Broker:
-        """OSError where the password's file cannot be read."""
+        """The first.  OSError where the password's file cannot be read."""
         password = ""
         if self.password_file:
             try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 from agent.ranges import Ranges
 from agent.rows import Row
@@ -21,6 +24,9 @@ class Cursor:
         self._claimed: dict[int, Ranges] = {}
         """Settled, or on its way, or in a lane."""
         self._dirty: set[int] = set()
+        self._unwanted = _read_counts(store.kept.get(f"unwanted.{uplink}", b"{}"))
+        """By epoch: how many of what waits this center does not want (as far as was counted)."""
+        self._counted = False
         self.release_all()
 
     def release_all(self) -> None:
@@ -47,22 +53,42 @@ class Cursor:
             settled.add(seq, seq)
         self._dirty.add(epoch)
 
+    def pieces(self, epoch: int) -> int:
+        """How many ranges the settled numbers of an epoch are in."""
+        return len(self.settled.get(epoch, ()))
+
+    def count_unwanted(self, epoch: int, count: int) -> None:
+        """So many more (or, negative, fewer) that wait are not wanted by this center."""
+        self._unwanted[epoch] = max(0, self._unwanted.get(epoch, 0) + count)
+        self._counted = True
+
+    def forget_unwanted(self) -> None:
+        """All that waited has been gone through."""
+        self._counted = self._counted or bool(self._unwanted)
+        self._unwanted.clear()
+
     def skip(self, epoch: int, first: int, last: int) -> None:
-        """Not to be sent: the store does not hold them, or no broker would take them."""
+        """Not to be sent: not wanted, not held, or larger than the broker takes."""
         _of(self.settled, epoch).add(first, last)
         _of(self._claimed, epoch).add(first, last)
         self._dirty.add(epoch)
 
     def again(self, epoch: int, first: int, last: int) -> int:
-        """To be sent again; how many of them are held."""
+        """To be sent again, or told not to be held any more; how many of them are held."""
         held = self._store.epochs[epoch]
-        first, last = max(first, held.first), min(last, held.last)
-        if first > last:
-            return 0
+        last = min(last, held.last)
         _of(self.settled, epoch).remove(first, last)
         _of(self._claimed, epoch).remove(first, last)
         self._dirty.add(epoch)
-        return last - first + 1
+        return max(0, last - max(first, held.first) + 1)
+
+    def deleted(self) -> list[tuple[int, int, int]]:
+        """(epoch, first, last) of what retention has deleted before this center got it."""
+        return [
+            (epoch, first, last)
+            for epoch, held in self._store.epochs.items()
+            for first, last in (self._claimed.get(epoch) or Ranges()).holes(1, held.first - 1)
+        ]
 
     def unclaimed(self) -> list[tuple[int, list[tuple[int, int]]]]:
         """What waits: (epoch, ranges), oldest epoch and number first."""
@@ -74,12 +100,14 @@ class Cursor:
         return waiting
 
     def pending(self) -> int:
-        """Committed records that this uplink's broker has not acknowledged."""
-        return sum(
-            last - first + 1
-            for epoch, held in self._store.epochs.items()
-            for first, last in (self.settled.get(epoch) or Ranges()).holes(held.first, held.last)
-        )
+        """Committed records that this uplink's broker has not acknowledged, without those that
+        the center does not want, as far as they were counted."""
+        count = 0
+        for epoch, held in self._store.epochs.items():
+            holes = (self.settled.get(epoch) or Ranges()).holes(held.first, held.last)
+            waiting = sum(last - first + 1 for first, last in holes)
+            count += max(0, waiting - self._unwanted.get(epoch, 0))
+        return count
 
     def save(self) -> int:
         """Hand what changed to the store; how many ranges that were."""
@@ -89,10 +117,22 @@ class Cursor:
                 self._store.save_mark(self._uplink, epoch, self.settled[epoch])
                 count += len(self.settled[epoch])
         self._dirty.clear()
-        for table in (self.settled, self._claimed):
+        if self._counted:
+            self._counted = False
+            self._store.keep(f"unwanted.{self._uplink}", msgspec.json.encode(self._unwanted))
+        tables: tuple[dict[int, Any], ...] = (self.settled, self._claimed, self._unwanted)
+        for table in tables:
             for gone in [epoch for epoch in table if epoch not in self._store.epochs]:
                 del table[gone]
         return count
+
+
+def _read_counts(kept: bytes) -> dict[int, int]:
+    try:
+        return msgspec.json.decode(kept, type=dict[int, int])
+    except msgspec.DecodeError:
+        # Only a display needs it.
+        return {}
 
 
 def _of(table: dict[int, Ranges], epoch: int) -> Ranges:

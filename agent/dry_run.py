@@ -32,7 +32,8 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"camera {camera.name}: {camera.source}{state}"
     for uplink in config.uplinks:
         secure = "TLS" if uplink.tls else "no TLS"
-        yield f"uplink {uplink.name}: {uplink.host}:{uplink.port}, {secure}"
+        hosts = ", then ".join((uplink.host, *uplink.hosts))
+        yield f"uplink {uplink.name}: {hosts}:{uplink.port}, {secure}"
 
 
 def _port(source: SourceConfig) -> str:

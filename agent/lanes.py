@@ -16,13 +16,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.config import UnitConfig
+from agent.config import UnitConfig, UplinkConfig
 from agent.cursor import Cursor
-from agent.messages import Class, Event
+from agent.messages import Class, Event, epoch_order
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
 from agent.outbox import URGENT, Outbox
 from agent.pace import Pace
+from agent.ranges import Ranges
 from agent.rows import Row
+from agent.skips import Filter, Skips
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,10 @@ WINDOW_MAX = 100
 QUEUE_MAX = 2000
 BATCH = 100
 BATCH_BYTES = 64_000
+PIECES_MAX = 5000
+"""Marks of one epoch in so many pieces are not broken up further by what a center leaves out."""
+LOOK = 20_000
+"""Records whose numbers are looked at in one go."""
 OVERHEAD_BYTES = 64
 """More than MQTT's own bytes in a PUBLISH, the last level of the topic included."""
 NOBODY_RETRY_S = (2.0, 30.0)
@@ -45,7 +51,7 @@ class Lanes:
     """One per uplink; `open` and `close` with each connection."""
 
     def __init__(
-        self, outbox: Outbox, cursor: Cursor, unit: UnitConfig, root: str, name: str, rate: float
+        self, outbox: Outbox, cursor: Cursor, unit: UnitConfig, root: str, config: UplinkConfig
     ) -> None:
         self.refused = 0
         """Publishes that the broker refused (not authorised, quota)."""
@@ -55,8 +61,11 @@ class Lanes:
         self._cursor = cursor
         self._unit = unit
         self._root = root
-        self._name = name
-        self._rate = rate
+        self._name = config.name
+        self._rate = config.history_records_per_s
+        self._filter = Filter(config.classes, config.quantities)
+        self._order = [klass for klass in ORDER if klass in config.classes]
+        self._skips = Skips(unit, root)
         self._connection: Connection | None = None
         self._window = 0
         self._pace = Pace()
@@ -85,25 +94,36 @@ class Lanes:
         self._pause_s.clear()
         self._want_all()
         self._newest_due = True
+        self._skips.open(connection)
 
     def close(self) -> None:
         """What was on its way is unsettled again."""
         self._connection = None
         self._urgent.clear()
         self._live.clear()
+        self._skips.close()
         self._cursor.release_all()
 
     def resend(self, epoch: int, first: int, last: int) -> int:
-        """Send again what is held of these numbers; how many they are."""
+        """Send again what is held of these numbers, and tell what is not; how many are held."""
         count = self._cursor.again(epoch, first, last)
-        if count:
-            self._want_all()
+        self._want_all()
         return count
 
-    def _want_all(self) -> None:
-        self._wanted = set(Class)
+    def not_held(self, epoch: str, first: int, last: int) -> None:
+        """Asked for numbers of an epoch that is not in the store: one of the past is gone."""
+        with contextlib.suppress(ValueError):
+            if epoch_order(epoch) < epoch_order(self._outbox.epoch.name):
+                self._skips.add(epoch, first, last, "retention")
+
+    def look_for_absent(self) -> None:
+        """Retention has deleted: what it took before this center got it is told."""
         self._absent_due = True
         self._wake.set()
+
+    def _want_all(self) -> None:
+        self._wanted = set(self._filter.classes)
+        self.look_for_absent()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -112,13 +132,35 @@ class Lanes:
 
     def _handed(self, row: Row) -> None:
         """A record is committed (or the disk stalls): send it now, if there is a way."""
-        if self._connection is None or self._cursor.is_claimed(row):
+        if self._cursor.is_claimed(row):
+            return
+        if reason := self._filter.reason(row):
+            self._leave_out(row, reason)
+            return
+        if self._connection is None:
             return
         klass = Class(row.klass)
         if klass in self._paused and klass not in URGENT:
             return
         self._enqueue(row)
         self._pump()
+
+    def _leave_out(self, row: Row, reason: str) -> None:
+        """Told at once where the marks stay in few pieces; else history will come by."""
+        if self._connection is not None and self._cursor.pieces(row.epoch) < PIECES_MAX:
+            self._skip(row.epoch, row.seq, row.seq, reason)
+            self.settled.set()
+        elif row.seq <= self._outbox.epoch.last:
+            self._cursor.count_unwanted(row.epoch, 1)
+            self.settled.set()
+            if reason == "quantity":
+                self._wanted.add(Class.READINGS)
+            self._absent_due = True
+
+    def _skip(self, epoch: int, first: int, last: int, reason: str) -> None:
+        self._cursor.skip(epoch, first, last)
+        if held := self._outbox.store.epochs.get(epoch):
+            self._skips.add(held.name, first, last, reason)
 
     def _enqueue(self, row: Row) -> None:
         lane = self._urgent if row.klass in URGENT else self._live
@@ -175,7 +217,7 @@ class Lanes:
         """This broker takes it neither now nor later: do not try for ever."""
         detail = f"seq {row.seq} has {size} bytes, and the broker takes at most {room}"
         log.error("uplink %s: %s: %s", self._name, row.klass, detail)
-        self._cursor.skip(row.epoch, row.seq, row.seq)
+        self._skip(row.epoch, row.seq, row.seq, "size")
         event = Event(
             event="not_sent", source=self._name, detail=detail,
             data={"epoch": epoch, "seq": row.seq, "class": row.klass},
@@ -253,7 +295,7 @@ class Lanes:
                 self._newest_due = False
                 self._hand_newest()
             if self._now() >= not_before and (room := self._room()):
-                if classes := [klass for klass in ORDER if self._is_due(klass)]:
+                if classes := [klass for klass in self._order if self._is_due(klass)]:
                     count = await self._fetch(classes, min(BATCH, room))
                     not_before = max(not_before, self._now() - 1.0) + count / self._rate
                     continue
@@ -288,7 +330,7 @@ class Lanes:
     def _hand_newest(self) -> None:
         committed = self._outbox.epoch.last
         for row in sorted(self._outbox.newest.values(), key=lambda row: row.seq):
-            if row.seq <= committed:
+            if row.seq <= committed and not self._filter.reason(row):
                 self._handed(row)
 
     async def _fetch_urgent(self) -> bool:
@@ -302,11 +344,18 @@ class Lanes:
         return True
 
     async def _fetch(self, classes: list[Class], most: int) -> int:
-        rows = await self._unclaimed(classes, most)
-        if rows:
-            self._cursor.claim(rows)
-            self._send(rows, late=True)
-        return len(rows)
+        wanted = []
+        for row in await self._unclaimed(classes, most):
+            if reason := self._filter.reason(row):
+                self._skip(row.epoch, row.seq, row.seq, reason)
+                self._cursor.count_unwanted(row.epoch, -1)
+                self.settled.set()
+            else:
+                wanted.append(row)
+        if wanted:
+            self._cursor.claim(wanted)
+            self._send(wanted, late=True)
+        return len(wanted)
 
     async def _unclaimed(self, classes: Sequence[Class], most: int) -> list[Row]:
         """Rows of one class and epoch that wait; none: these classes are not wanted any more."""
@@ -320,16 +369,31 @@ class Lanes:
         return []
 
     async def _skip_absent(self) -> None:
-        """Numbers that the store does not hold will never come: they do not wait."""
+        """What this center does not want, and what the store does not hold, does not wait."""
         self._absent_due = False
         for epoch, holes in self._cursor.unclaimed():
-            if rows := await self._outbox.store.read(epoch, holes, list(Class), 1):
+            if rows := await self._outbox.store.read(epoch, holes, self._filter.classes, 1):
                 self._wanted.add(Class(rows[0].klass))
                 self._absent_due = True
                 return
             for first, last in holes:
-                self._cursor.skip(epoch, first, last)
+                await self._skip_range(epoch, first, last)
+        for epoch, first, last in self._cursor.deleted():
+            self._skip(epoch, first, last, "retention")
+        self._cursor.forget_unwanted()
         self.settled.set()
+
+    async def _skip_range(self, epoch: int, first: int, last: int) -> None:
+        """Of first..last nothing is wanted: say of each number why."""
+        while first <= last:
+            upto, held = last, Ranges()
+            if not self._filter.all_classes:
+                held, upto = await self._outbox.store.numbers(epoch, first, last, LOOK)
+            for a, b in held:
+                self._skip(epoch, a, b, "class")
+            for a, b in held.holes(first, upto):
+                self._skip(epoch, a, b, "retention")
+            first = upto + 1
 
 
 def _goes_with(row: Row, first: Row) -> bool:

@@ -329,6 +329,19 @@ class Link(_Wire, frozen=True, kw_only=True):
     t: int = 0
 
 
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """On `skipped`: numbers that exist and do not come to this center, so that they are no gap."""
+
+    unit: str
+    epoch: str
+    mark: Mark
+    reason: str
+    """`class`, `quantity`: this center takes none of them; `retention`: the unit does not hold them
+    any more; `size`: larger than this broker takes."""
+    ranges: tuple[tuple[int, int], ...]
+    """First and last number, both included, in order."""
+
+
 class ActiveAlarms(_Wire, frozen=True, kw_only=True):
     """Retained on `alarms/active`."""
 
@@ -364,6 +377,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     camera: str = ""
     """Empty: the unit's first camera."""
     sdp: str
+    sig: str = ""
+    """As of a command."""
 
 
 class Answer(_Wire, frozen=True, kw_only=True):
@@ -377,8 +392,6 @@ class Answer(_Wire, frozen=True, kw_only=True):
 
 class Still(_Wire, frozen=True, kw_only=True):
     """On `still/{camera}`, QoS 0, not retained: a picture where no video path exists."""
-    sig: str = ""
-    """As of a command."""
 
     unit: str
     mark: Mark

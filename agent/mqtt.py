@@ -414,7 +414,7 @@ async def connect(
 
 
 async def keep_connected(
-    broker: Broker,
+    broker: Broker | Sequence[Broker],
     *,
     client_id: str,
     on_message: OnMessage,
@@ -425,24 +425,26 @@ async def keep_connected(
     first_retry_s: float = 0.5,
     ceiling_retry_s: float = 15.0,
 ) -> None:
-    """Connect again and again, until cancelled.  `serve` runs for each connection and is cancelled
-    when that is lost; when it returns by itself the connection is closed and made anew."""
-    backoff = Backoff(first_retry_s, ceiling_retry_s)
+    """Connect again and again, until cancelled, each time to the first that answers.  `serve` runs
+    for each connection until that is lost; when it returns the connection is made anew."""
+    backoff, loop = Backoff(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
     while True:
-        try:
-            will = make_will() if make_will is not None else None
-            async with connect(
-                broker, client_id=client_id, on_message=on_message, will=will,
-                session_expiry_s=session_expiry_s,
-            ) as connection:  # fmt: skip
-                loop = asyncio.get_running_loop()
-                since = loop.time()
-                await run_until(serve(connection), connection.lost, f"mqtt[{broker}].serve")
-                reason = connection.lost.result() if connection.lost.done() else "served"
-                if loop.time() - since >= STEADY_S:
-                    backoff.reset()
-        except MqttError as error:
-            reason = str(error)
+        reasons, since = [], None
+        for one in [broker] if isinstance(broker, Broker) else broker:
+            try:
+                async with connect(
+                    one, client_id=client_id, on_message=on_message,
+                    will=make_will() if make_will else None, session_expiry_s=session_expiry_s,
+                ) as connection:  # fmt: skip
+                    since = loop.time()
+                    await run_until(serve(connection), connection.lost, f"mqtt[{one}].serve")
+                    reasons = [connection.lost.result() if connection.lost.done() else "served"]
+            except MqttError as error:
+                reasons.append(str(error))
+            if since is not None:
+                break
+        if since is not None and loop.time() - since >= STEADY_S:
+            backoff.reset()
         if on_down is not None:
-            on_down(reason)
+            on_down("; ".join(reasons))
         await asyncio.sleep(backoff.next_s())

@@ -4,7 +4,8 @@ Pure: no loop, no file, no clock.  Used by whoever takes a unit's records from a
 console, the drill's summary).  A record is known by (unit, epoch, seq): its first copy counts,
 whichever way and in whatever order it comes.  Numbers run from 1 in each epoch without holes, so
 every number below the highest known one that has not come is missing, and the verb `resend` asks
-for it.
+for it; but for those that the unit itself says will not come: on `skipped`, or by an event
+`retention` that names no class.
 
 Memory is bounded: numbers are kept as ranges, and there are ceilings on units, epochs and ranges.
 """
@@ -27,6 +28,7 @@ from agent.messages import (
     Event,
     Mark,
     Reading,
+    Skipped,
     Status,
     epoch_order,
 )
@@ -79,11 +81,22 @@ class Counts(msgspec.Struct, frozen=True):
     missing: int
 
 
+class _Gone(msgspec.Struct):
+    """`data` of an event `retention`."""
+
+    epoch: str
+    first: int
+    last: int
+    classes: tuple[str, ...] = ()
+
+
 class _Epoch:
     """What is known of one epoch of one unit."""
 
     def __init__(self, floor: int | None) -> None:
         self.numbers = Ranges()
+        self.known = Ranges()
+        """Those, and the numbers that will not come."""
         self.highest = 0
         self.floor = floor
         """The first number that is missed if it does not come; None while that is open."""
@@ -98,10 +111,20 @@ class _Epoch:
         if seq in self.numbers:
             return False
         self.numbers.add(seq, seq)
-        self.highest = max(self.highest, seq)
-        while len(self.numbers) > MAX_RANGES:
-            self._give_up_lowest_hole()
+        self._know(seq, seq)
         return True
+
+    def void(self, first: int, last: int) -> None:
+        """The unit says that these do not come."""
+        self._know(first, last)
+
+    def _know(self, first: int, last: int) -> None:
+        self.known.add(first, last)
+        self.highest = max(self.highest, last)
+        while len(self.known) > MAX_RANGES:
+            self.given_up += _close_lowest_hole(self.known, self.floor or 0)
+        while len(self.numbers) > MAX_RANGES:
+            _close_lowest_hole(self.numbers, 0)
 
     def hear_of(self, last: int, closed: bool) -> None:
         """A status says which number was committed last."""
@@ -113,17 +136,19 @@ class _Epoch:
         if self.floor is None:
             return iter(())
         upto = self.committed if self.closed else max(self.committed, self.highest)
-        return self.numbers.holes(self.floor, upto)
+        return self.known.holes(self.floor, upto)
 
     def missing(self) -> int:
         return self.given_up + sum(last - first + 1 for first, last in self.holes())
 
-    def _give_up_lowest_hole(self) -> None:
-        ranges = iter(self.numbers)
-        _, before = next(ranges)
-        after, _ = next(ranges)
-        self.numbers.add(before + 1, after - 1)
-        self.given_up += max(0, after - max(before + 1, self.floor or 0))
+
+def _close_lowest_hole(ranges: Ranges, floor: int) -> int:
+    """How many numbers from `floor` on that were."""
+    pairs = iter(ranges)
+    _, before = next(pairs)
+    after, _ = next(pairs)
+    ranges.add(before + 1, after - 1)
+    return max(0, after - max(before + 1, floor))
 
 
 class _Unit:
@@ -157,6 +182,9 @@ class Receiver:
         where = "/".join((topic.unit, *topic.path))
         if topic.path == ("status",):
             self._hear(topic, _decode(payload, Status, where), where)
+            return []
+        if topic.path == ("skipped",):
+            self._void(topic, _decode(payload, Skipped, where), where)
             return []
         if len(topic.path) != 1 or topic.path[0] not in _CLASSES:
             return []
@@ -197,7 +225,33 @@ class Receiver:
         fresh = [record for record in read if epoch.take(record.seq)]
         unit.received += len(fresh)
         unit.repeated += len(read) - len(fresh)
+        for record in fresh:
+            if record.klass is Class.EVENTS and record.body.get("event") == "retention":
+                self._retention(unit, record.body.get("data"))
         return fresh
+
+    def _retention(self, unit: _Unit, data: Any) -> None:
+        """All of a range is gone; where only a class of it is, `skipped` says which numbers."""
+        try:
+            gone = msgspec.convert(data, _Gone)
+            epoch_order(gone.epoch)
+        except (msgspec.ValidationError, ValueError):
+            # Somebody else's event of this name.
+            return
+        epoch = self._epoch(unit, gone.epoch)
+        if epoch is not None and not gone.classes and 1 <= gone.first <= gone.last:
+            epoch.void(gone.first, gone.last)
+
+    def _void(self, topic: topics.Topic, skipped: Skipped, where: str) -> None:
+        _check_sender(topic, skipped.unit, skipped.mark, where)
+        _check_epoch(skipped.epoch, where)
+        for first, last in skipped.ranges:
+            if not 1 <= first <= last:
+                raise ValueError(f"{where}: expected 1 <= first <= last, read {first} and {last}")
+        epoch = self._epoch(self._unit(skipped.unit), skipped.epoch)
+        for first, last in skipped.ranges:
+            if epoch is not None:
+                epoch.void(first, last)
 
     def _hear(self, topic: topics.Topic, status: Status, where: str) -> None:
         _check_sender(topic, status.unit, status.mark, where)

@@ -1,16 +1,23 @@
-"""What is held, and for how long.  Only retention deletes, and an event says what went."""
+"""What is held, and for how long.  Only retention deletes, and an event says what went.
+
+By age everything goes.  For want of room there is an order of sacrifice: readings are thinned, the
+oldest first and but for the newest; then the oldest readings go, then what is rarer and dearer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable
 
+import msgspec
+
 from agent.clock import UnitClock, boottime_ms
 from agent.config import StoreConfig
-from agent.messages import Clock
-from agent.rows import Epoch, Row
+from agent.messages import Class, Clock
+from agent.rows import Epoch, Gone, Row
 from agent.store import Store
 
 log = logging.getLogger(__name__)
@@ -29,8 +36,34 @@ FREE_PAGES = 1_000
 """Free pages beyond both are given back; fewer are left for the records to come."""
 TRUSTED = frozenset({Clock.GNSS, Clock.NTP})
 
-OnDeleted = Callable[[str, int, int, str], None]
-"""(epoch's name, first, last, reason)."""
+THIN_PIECE = 2_000
+"""Readings that are looked at in one go: each is decoded on the writer thread."""
+THIN_MS = 60_000
+"""Where readings are thinned, the first of each source and quantity stays in each of these."""
+WHOLE = 20_000
+"""The newest numbers that are not thinned: seven minutes of a full vehicle."""
+LAST_TO_GO = (Class.MEDIA, Class.ACK, Class.EVENTS, Class.ALARMS)
+"""When no reading is left: in this order, SOS among the alarms."""
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What went, for the event that says it."""
+
+    epoch: str
+    """Its name."""
+    first: int
+    last: int
+    reason: str
+    """`age`, `size`."""
+    klass: Class | None = None
+    """Of the records from `first` to `last`, those of this class; None: all."""
+    thinned: bool = False
+    """One of each source and quantity has stayed in each minute."""
+    count: int = 0
+    """How many went, where not all did."""
+
+
+OnDeleted = Callable[[Deleted], None]
 
 
 async def keep_within(
@@ -84,21 +117,98 @@ def _judge(same_boot: bool, clock: UnitClock, age_ms: int) -> Callable[[Row], bo
     return is_old
 
 
-async def delete_large(store: Store, most_bytes: int, on_deleted: OnDeleted) -> None:
-    """The oldest records, a piece at a time, while more than `most_bytes` are in use."""
-    for number in sorted(store.epochs):
-        epoch = store.epochs[number]
-        first = epoch.first
-        while epoch.first <= epoch.last and (await store.usage()).used_bytes > most_bytes:
-            await store.delete_before(number, min(epoch.last, epoch.first + PIECE - 1) + 1)
-        _tell(epoch, first, "size", on_deleted)
-
-
 def _tell(epoch: Epoch, first: int, why: str, on_deleted: OnDeleted) -> None:
     """After it is done: what was begun and not done has not happened."""
     if epoch.first > first:
         log.info("epoch %s: %d to %d deleted by %s", epoch.name, first, epoch.first - 1, why)
-        on_deleted(epoch.name, first, epoch.first - 1, why)
+        on_deleted(Deleted(epoch=epoch.name, first=first, last=epoch.first - 1, reason=why))
+
+
+async def delete_large(store: Store, most_bytes: int, on_deleted: OnDeleted) -> None:
+    """In the order of sacrifice, oldest first and a piece at a time, while more than `most_bytes`
+    are in use."""
+    thinned = {n: upto for n, upto in _thinned(store).items() if n in store.epochs}
+    for number in sorted(store.epochs):
+        newest = WHOLE if number == max(store.epochs) else 0
+        await _thin(store, number, newest, thinned, most_bytes, on_deleted)
+    for klass in (Class.READINGS, *LAST_TO_GO):
+        for number in sorted(store.epochs):
+            await _delete(store, number, klass, most_bytes, on_deleted)
+
+
+async def _thin(
+    store: Store, number: int, newest: int, thinned: dict[int, int], most_bytes: int,
+    on_deleted: OnDeleted,
+) -> None:  # fmt: skip
+    epoch = store.epochs[number]
+    first, last, went = thinned.get(number, 0) + 1, epoch.last - newest, []
+    while first <= last and (await store.usage()).used_bytes > most_bytes:
+        gone = await store.delete_some(
+            number, Class.READINGS, first, last, THIN_PIECE, _but_one_a_minute
+        )
+        went += [gone] if gone else []
+        first = gone.last + 1 if gone else last + 1
+    if thinned.get(number, 0) < first - 1:
+        # What has been thinned is not looked through again each minute, nor after a restart.
+        thinned[number] = first - 1
+        store.keep("thinned", msgspec.json.encode(thinned))
+    _tell_class(epoch, Class.READINGS, went, on_deleted, thinned=True)
+
+
+async def _delete(
+    store: Store, number: int, klass: Class, most_bytes: int, on_deleted: OnDeleted
+) -> None:
+    epoch = store.epochs[number]
+    went: list[Gone] = []
+    while (await store.usage()).used_bytes > most_bytes:
+        gone = await store.delete_some(number, klass, epoch.first, epoch.last, PIECE)
+        if gone is None:
+            break
+        went.append(gone)
+        if number not in store.epochs:
+            break
+    _tell_class(epoch, klass, went, on_deleted)
+
+
+def _tell_class(
+    epoch: Epoch, klass: Class, went: list[Gone], on_deleted: OnDeleted, *, thinned: bool = False
+) -> None:
+    if count := sum(gone.count for gone in went):
+        deleted = Deleted(
+            epoch=epoch.name, first=went[0].first, last=went[-1].last, reason="size",
+            klass=klass, thinned=thinned, count=count,
+        )  # fmt: skip
+        log.info("retention: %s", deleted)
+        on_deleted(deleted)
+
+
+def _thinned(store: Store) -> dict[int, int]:
+    """By epoch: up to which number its readings have been thinned."""
+    with contextlib.suppress(msgspec.DecodeError):
+        return msgspec.json.decode(store.kept.get("thinned", b"{}"), type=dict[int, int])
+    return {}
+
+
+class _Body(msgspec.Struct):
+    source: str = ""
+    quantity: str = ""
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def _but_one_a_minute(rows: list[Row]) -> list[int]:
+    """The numbers of those readings that are thinned out."""
+    stays: set[tuple[str, str, int]] = set()
+    out = []
+    for row in rows:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            body = _decode(row.body)
+            key = (body.source, body.quantity, row.t // THIN_MS)
+            if key in stays:
+                out.append(row.seq)
+            stays.add(key)
+    return out
 
 
 async def give_back(store: Store) -> None:

@@ -33,6 +33,14 @@ class Epoch(msgspec.Struct, kw_only=True):
     """The last committed number."""
 
 
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """What retention has deleted of a class: so many of its records, from `first` to `last`."""
+
+    first: int
+    last: int
+    count: int
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """How large the database is."""
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from agent.messages import Class
 from agent.ranges import Ranges
-from agent.rows import Epoch, Row, Usage
+from agent.rows import Epoch, Gone, Row, Usage
 from agent.writer import Job, RefusedError, Writer
 
 log = logging.getLogger(__name__)
@@ -174,14 +174,9 @@ class Store:
 
         def select(db: sqlite3.Connection) -> list[Row]:
             for klass in classes:
-                sql = _SELECT_READINGS if klass is Class.READINGS else _SELECT_RARE
                 rows: list[Row] = []
                 for first, last in holes:
-                    found = db.execute(sql, (epoch, klass.value, first, last, limit - len(rows)))
-                    rows += [
-                        Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
-                        for e, s, k, p, t, c, m, b in found
-                    ]
+                    rows += _select(db, epoch, klass, first, last, limit - len(rows))
                     if len(rows) >= limit:
                         break
                 if rows:
@@ -189,6 +184,18 @@ class Store:
             return []
 
         return await self._ask(select, writes=False)
+
+    async def numbers(self, epoch: int, first: int, last: int, look: int) -> tuple[Ranges, int]:
+        """Which numbers of first..last are held, and up to which that is known: at most `look`
+        records are looked at."""
+        sql = "SELECT seq FROM record WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+
+        def find(db: sqlite3.Connection) -> tuple[Ranges, int]:
+            seqs = [seq for (seq,) in db.execute(sql, (epoch, first, last, look))]
+            held = Ranges((seq, seq) for seq in seqs)
+            return held, seqs[-1] if len(seqs) == look else last
+
+        return await self._ask(find, writes=False)
 
     async def usage(self) -> Usage:
         """How large the database is now."""
@@ -226,6 +233,33 @@ class Store:
         left and it is closed."""
         sql = "DELETE FROM record WHERE epoch = ? AND seq < ?"
         await self._ask(lambda db: db.execute(sql, (epoch, seq)))
+        self._now_first(epoch, seq)
+
+    async def delete_some(
+        self, epoch: int, klass: Class, first: int, last: int, most: int,
+        which: Callable[[list[Row]], list[int]] | None = None,
+    ) -> Gone | None:  # fmt: skip
+        """Retention again: of the `most` oldest records of a class within first..last all go, or
+        those that `which` picks (on the writer thread); None where there is no such record."""
+
+        def delete(db: sqlite3.Connection) -> tuple[Gone | None, int | None]:
+            rows = _select(db, epoch, klass, first, last, most)
+            seqs = which(rows) if which else [row.seq for row in rows]
+            sql = "DELETE FROM record WHERE epoch = ? AND seq = ?"
+            db.executemany(sql, [(epoch, seq) for seq in seqs])
+            gone = Gone(first=rows[0].seq, last=rows[-1].seq, count=len(seqs)) if rows else None
+            return gone, _edge(db, "min", epoch)
+
+        gone, left = await self._ask(delete)
+        if gone is not None and left is None:
+            # Of a run that is over nothing comes any more.
+            over = epoch != max(self.epochs)
+            left = (self.epochs[epoch].last if over else gone.last) + 1
+        if left is not None:
+            self._now_first(epoch, left)
+        return gone
+
+    def _now_first(self, epoch: int, seq: int) -> None:
         held = self.epochs[epoch]
         held.first = max(held.first, seq)
         if held.first > held.last and epoch != max(self.epochs):
@@ -389,6 +423,16 @@ class _File:
 def _suspect(path: Path) -> Path:
     """A file beside it says that the database failed while it was in use."""
     return path.with_name(f"{path.name}-suspect")
+
+
+def _select(
+    db: sqlite3.Connection, epoch: int, klass: Class, first: int, last: int, limit: int
+) -> list[Row]:
+    sql = _SELECT_READINGS if klass is Class.READINGS else _SELECT_RARE
+    return [
+        Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
+        for e, s, k, p, t, c, m, b in db.execute(sql, (epoch, klass.value, first, last, limit))
+    ]
 
 
 def _edge(db: sqlite3.Connection, end: str, epoch: int) -> Any:

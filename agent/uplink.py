@@ -58,9 +58,7 @@ class Uplink:
         self._make_active = make_active
         self._on_message = on_message
         self._on_change = on_change
-        self._lanes = Lanes(
-            outbox, self.cursor, unit, self._root, config.name, config.history_records_per_s
-        )
+        self._lanes = Lanes(outbox, self.cursor, unit, self._root, config)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -73,13 +71,13 @@ class Uplink:
     async def _keep_connected(self) -> None:
         while True:
             try:
-                broker = self.config.broker()
+                brokers = self.config.brokers()
                 break
             except OSError as error:
                 self._down(f"{self.config.password_file}: cannot be read: {error.strerror}")
                 await asyncio.sleep(5.0)
         await mqtt.keep_connected(
-            broker,
+            brokers,
             client_id=f"{self._unit.org}-{self._unit.id}-{self.config.name}",
             on_message=lambda message: self._on_message(self, message),
             serve=self._serve,
@@ -104,6 +102,8 @@ class Uplink:
         await connection.subscribe(filters)
         self.connection, self.state = connection, "up"
         self.detail = f"MQTT {'5' if connection.protocol == 5 else '3.1.1'}"
+        if self.config.hosts:
+            self.detail += f" at {connection.broker}"
         log.info("uplink %s: connected to %s, %s", self.config.name, connection.broker, self.detail)
         self._publish_link("up")
         self.publish_active()
@@ -173,6 +173,14 @@ class Uplink:
     def resend(self, epoch: int, first: int, last: int) -> int:
         """Send again what is held of these numbers; how many they are."""
         return self._lanes.resend(epoch, first, last)
+
+    def not_held(self, epoch: str, first: int, last: int) -> None:
+        """Tell that these numbers, of an epoch that is not held, will not come."""
+        self._lanes.not_held(epoch, first, last)
+
+    def look_for_absent(self) -> None:
+        """Retention has deleted something."""
+        self._lanes.look_for_absent()
 
     @property
     def refused(self) -> int:

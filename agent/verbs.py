@@ -106,13 +106,14 @@ def verb_table(
     """The verbs that this unit knows, by name."""
 
     def resend(args: ResendArgs, _by: str, uplink: Any) -> dict[str, Any]:
-        number = outbox.epoch_id(args.epoch)
-        if number is None:
-            raise RefusedError("not_found", f"epoch {args.epoch!r} is not held")
         if not 1 <= args.first <= args.last:
             raise RefusedError(
                 "bad_arguments", f"expected 1 <= from <= to, read {args.first} and {args.last}"
             )
+        number = outbox.epoch_id(args.epoch)
+        if number is None:
+            uplink.not_held(args.epoch, args.first, args.last)
+            raise RefusedError("not_found", f"epoch {args.epoch!r} is not held")
         held = outbox.store.epochs[number]
         count = uplink.resend(number, args.first, args.last)
         return {"count": count, "held_from": held.first, "last": held.last}

@@ -9,6 +9,7 @@ One JSON line a record on standard output; what it does about gaps on standard e
 from __future__ import annotations
 
 import argparse
+import heapq
 import json
 import sys
 import time
@@ -24,13 +25,16 @@ GAP_AGE_S = 2.0
 
 
 class Epoch:
-    """The numbers of one run of a unit: which have come, and up to which there are some."""
+    """The numbers of one run of a unit: which have come, or will not, and up to which there are
+    some."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
-        # All of 1..floor have come, so that `seen` stays small.
+        # All of 1..floor are settled, so that `seen` stays small.
         self.floor = 0
         self.known = 0
+        # A heap of the ranges that the unit says will not come.
+        self.void: list[tuple[int, int]] = []
         self.asked_at: dict[int, float] = {}
 
     def take(self, seq: int) -> bool:
@@ -39,19 +43,35 @@ class Epoch:
         if seq <= self.floor or seq in self.seen:
             return False
         self.seen.add(seq)
-        while self.floor + 1 in self.seen:
-            self.floor += 1
-            self.seen.discard(self.floor)
+        self._rise()
         return True
+
+    def will_not_come(self, first: int, last: int) -> None:
+        """This center does not take them, or the unit does not hold them any more."""
+        self.known = max(self.known, last)
+        heapq.heappush(self.void, (first, last))
+        self._rise()
+
+    def _rise(self) -> None:
+        while True:
+            if self.floor + 1 in self.seen:
+                last = self.floor + 1
+            elif self.void and self.void[0][0] <= self.floor + 1:
+                last = heapq.heappop(self.void)[1]
+            else:
+                return
+            if last - self.floor < len(self.seen):
+                self.seen.difference_update(range(self.floor + 1, last + 1))
+            else:
+                self.seen = {seq for seq in self.seen if seq > last}
+            self.floor = max(self.floor, last)
 
     def gap(self) -> tuple[int, int] | None:
         """The first hole, both ends included."""
         if self.floor >= self.known:
             return None
-        last = self.floor + 1
-        while last + 1 not in self.seen and last < self.known:
-            last += 1
-        return self.floor + 1, last
+        ends = [*self.seen, *(first for first, _ in self.void)]
+        return self.floor + 1, min(ends, default=self.known + 1) - 1
 
 
 class Center:
@@ -61,7 +81,7 @@ class Center:
         self.epochs: dict[tuple[str, str], Epoch] = {}
 
     def on_connect(self, client: mqtt.Client, *_: Any) -> None:
-        for name in (*RECORDS, "status"):
+        for name in (*RECORDS, "status", "skipped"):
             client.subscribe(f"{self.root}/+/{name}", qos=1)
 
     def on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
@@ -75,7 +95,15 @@ class Center:
                 epoch.known = max(epoch.known, held["last"])
             return
         epoch = self.epochs.setdefault((body["unit"], body["epoch"]), Epoch())
+        if message.topic.endswith("/skipped"):
+            for first, last in body["ranges"]:
+                epoch.will_not_come(first, last)
+            return
         for record in body["records"]:
+            if record.get("event") == "retention" and "classes" not in record["data"]:
+                gone = record["data"]
+                epoch_gone = self.epochs.setdefault((body["unit"], gone["epoch"]), Epoch())
+                epoch_gone.will_not_come(gone["first"], gone["last"])
             if epoch.take(record["seq"]):
                 line = {
                     "unit": body["unit"],

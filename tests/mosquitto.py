@@ -24,23 +24,26 @@ class Mosquitto(msgspec.Struct):
     program: str
     config: Path
     port: int
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def in_folder(cls, program: str, folder: Path) -> Mosquitto:
-        """Not started yet: configured in `folder`, on a free port."""
-        port = find_free_port()
-        lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false"]
+    def in_folder(
+        cls, program: str, folder: Path, *, host: str = "127.0.0.1", port: int = 0
+    ) -> Mosquitto:
+        """Not started yet: configured in `folder`, on a free port unless one is given."""
+        port = port or find_free_port()
+        lines = [f"listener {port} {host}", "allow_anonymous true", "persistence false"]
         if os.geteuid() == 0:
             lines.append("user root")
         config = folder / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
-        return cls(program=program, config=config, port=port)
+        return cls(program=program, config=config, port=port, host=host)
 
     @property
     def url(self) -> str:
         """For `--broker` and `Broker.from_url`."""
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Run it and wait until it accepts.  RuntimeError with its own words where it does not."""
@@ -54,7 +57,7 @@ class Mosquitto(msgspec.Struct):
         def accepts() -> bool:
             if process.poll() is not None:
                 raise RuntimeError(f"mosquitto ended at its start: {log.read_text()}")
-            return is_listening(self.port)
+            return is_listening(self.port, self.host)
 
         wait_until(accepts, "mosquitto accepts connections")
 
@@ -73,10 +76,10 @@ class Mosquitto(msgspec.Struct):
             self.process = None
 
 
-def is_listening(port: int) -> bool:
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts TCP connections on this loopback port."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def find_free_port() -> int:

@@ -24,6 +24,7 @@ _FILTERS = (
     "events",
     "media",
     "ack",
+    "skipped",
     "still/+",
     "rtc/+/answer",
     "rtc/+/close",

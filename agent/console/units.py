@@ -124,6 +124,10 @@ class Units:
                 return self._link(topic, path, payload)
             case ("alarms", "active"):
                 return self._active(topic, payload)
+            case ("skipped",):
+                self._receiver.feed(topic, payload)
+                self._unit(topic.unit).counted = False
+                return []
             case _:
                 return self._records(topic, payload)
 

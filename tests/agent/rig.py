@@ -26,10 +26,12 @@ from agent.messages import (
     Event,
     Mark,
     Reading,
+    Skipped,
     Status,
 )
 from agent.mqtt import Broker, Connection, Message, connect
 from agent.outbox import Outbox
+from agent.ranges import Ranges
 from agent.receiver import Receiver, Record
 from agent.rows import Row
 from agent.store import Store
@@ -169,6 +171,8 @@ class Center:
         self.records: list[Record] = []
         self.retained: dict[str, Any] = {}
         """The last of each topic without records, by its path."""
+        self.skipped: dict[str, Ranges] = {}
+        """By reason, over all epochs."""
         self.messages: list[Message] = []
         self.connection: Connection | None = None
 
@@ -179,6 +183,10 @@ class Center:
         topic = topics.parse(message.topic)
         if topic.path[0] not in ("cmd", "reply"):
             self.records += self.receiver.feed(topic, message.payload)
+        if topic.path == ("skipped",):
+            told = msgspec.json.decode(message.payload, type=Skipped)
+            for first, last in told.ranges:
+                self.skipped.setdefault(told.reason, Ranges()).add(first, last)
         if topic.path[0] in ("status", "link") or topic.path[-1] == "active":
             self.retained["/".join(topic.path)] = msgspec.json.decode(message.payload)
 

@@ -32,6 +32,17 @@ def batch(*numbers: int) -> bytes:
     return msgspec.json.encode(message)
 
 
+def retention(seq: int, first: int, last: int) -> bytes:
+    data = {"epoch": EPOCH, "first": first, "last": last}
+    record = {
+        "seq": seq, "prev": 0, "t": 1795519200000, "clock": "ntp", "event": "retention",
+        "data": data,
+    }  # fmt: skip
+    return msgspec.json.encode(
+        {"unit": "cv-01", "epoch": EPOCH, "mark": "actual", "records": [record]}
+    )
+
+
 async def test_it_prints_each_record_once_and_asks_for_what_is_missing(
     mosquitto: Mosquitto,
 ) -> None:
@@ -62,8 +73,23 @@ async def test_it_prints_each_record_once_and_asks_for_what_is_missing(
             command = await asyncio.wait_for(asked.get(), 20)
             assert command["args"] == {"epoch": EPOCH, "from": 6, "to": 6}
             await unit.publish(f"{ROOT}/readings", batch(6))
-            lines = [msgspec.json.decode(await script.stdout.readline()) for _ in range(6)]
-        assert [line["seq"] for line in lines] == [1, 2, 5, 3, 4, 6]
+            # 7 and 9 to 12 do not come to this center, 14 is gone: it asks for 13, and for 8 first.
+            skipped = {
+                "unit": "cv-01",
+                "epoch": EPOCH,
+                "reason": "class",
+                "ranges": [[7, 7], [9, 12]],
+            }
+            await unit.publish(f"{ROOT}/skipped", msgspec.json.encode(skipped))
+            command = await asyncio.wait_for(asked.get(), 20)
+            assert command["args"] == {"epoch": EPOCH, "from": 8, "to": 8}
+            await unit.publish(f"{ROOT}/readings", batch(8, 15))
+            await unit.publish(f"{ROOT}/events", retention(16, 14, 14))
+            command = await asyncio.wait_for(asked.get(), 20)
+            assert command["args"] == {"epoch": EPOCH, "from": 13, "to": 13}
+            await unit.publish(f"{ROOT}/readings", batch(13, 17))
+            lines = [msgspec.json.decode(await script.stdout.readline()) for _ in range(11)]
+        assert [line["seq"] for line in lines] == [1, 2, 5, 3, 4, 6, 8, 15, 16, 13, 17]
         assert lines[0]["value"] == 1.5
     finally:
         script.kill()

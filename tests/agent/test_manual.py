@@ -1,4 +1,4 @@
-"""config/agent.toml is the manual, kit.toml its second part: every key with its real default; the
+"""config/agent.toml, weather.toml and kit.toml are the manual: every key with its real default; the
 profiles can be used."""
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from drivers.panel import PanelConfig
 
 FOLDER = Path(__file__).parents[2] / "config"
 MANUAL = "\n".join(
-    (FOLDER / name).read_text(encoding="utf-8") for name in ("agent.toml", "kit.toml")
+    (FOLDER / name).read_text(encoding="utf-8")
+    for name in ("agent.toml", "weather.toml", "kit.toml")
 )
 PROFILES = [FOLDER / f"{profile.value}.toml" for profile in config.Profile]
 EXAMPLE = "## 例 example"

@@ -214,6 +214,10 @@ class Held:
     def __init__(self, *epochs: Epoch) -> None:
         self.epochs = {epoch.id: epoch for epoch in epochs}
         self.marks: dict[str, dict[int, Ranges]] = {}
+        self.kept: dict[str, bytes] = {}
+
+    def keep(self, name: str, value: bytes) -> None:
+        self.kept[name] = value
 
     def save_mark(self, uplink: str, epoch: int, settled: Ranges) -> None:
         self.marks.setdefault(uplink, {})[epoch] = settled.copy()

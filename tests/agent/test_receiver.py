@@ -153,6 +153,87 @@ def test_a_stopped_unit_closes_its_epoch_and_a_running_one_does_not() -> None:
     assert receiver.gaps(UNIT) == [Gap(EPOCHS[0], 3, 4), Gap(EPOCHS[0], 6, 7)]
 
 
+# -- what does not come --------------------------------------------------------------------------
+
+
+def skipped(*ranges: tuple[int, int], epoch: str = EPOCHS[0], **over: Any) -> bytes:
+    body = {"unit": UNIT, "epoch": epoch, "mark": "exercise", "reason": "class", "ranges": ranges}
+    return msgspec.json.encode(body | over)
+
+
+def retention(seq: int, **data: Any) -> bytes:
+    event = {
+        "seq": seq, "prev": 0, "t": 5, "clock": "gnss", "event": "retention", "data": data
+    }  # fmt: skip
+    message = {"unit": UNIT, "epoch": EPOCHS[1], "mark": "exercise", "records": [event]}
+    return msgspec.json.encode(message)
+
+
+def test_what_a_center_does_not_get_is_not_missing() -> None:
+    receiver = Receiver()
+    receiver.feed(topic("readings"), batch([1, 10]))
+    assert receiver.feed(topic("skipped"), skipped((2, 4), (6, 9))) == []
+    assert receiver.gaps(UNIT) == [Gap(EPOCHS[0], 5, 5)]
+    # It says that they exist: what lies below them and has not come is missing.
+    receiver.feed(topic("skipped"), skipped((20, 29)))
+    assert receiver.counts(UNIT) == Counts(received=2, repeated=0, missing=10)
+    # And where one comes after all, it is taken, once.
+    assert [r.seq for r in receiver.feed(topic("readings"), batch([3, 3]))] == [3]
+
+
+def test_what_retention_has_deleted_is_not_missing_any_more() -> None:
+    receiver = Receiver()
+    receiver.feed(topic("status"), status({EPOCHS[0]: 50, EPOCHS[1]: 0}))
+    receiver.feed(topic("readings"), batch([41]))
+    receiver.feed(topic("events"), retention(1, epoch=EPOCHS[0], first=1, last=40))
+    assert receiver.gaps(UNIT) == [Gap(EPOCHS[0], 42, 50)]
+    # Of a class alone: which numbers it was `skipped` says.
+    receiver.feed(
+        topic("events"), retention(2, epoch=EPOCHS[0], first=42, last=50, classes=["readings"])
+    )
+    assert receiver.gaps(UNIT) == [Gap(EPOCHS[0], 42, 50)]
+    others: list[dict[str, Any]] = [{}, {"epoch": "7", "first": 1, "last": 2}, {"epoch": 3}]
+    for seq, other in enumerate(others, 3):
+        receiver.feed(topic("events"), retention(seq, **other))
+    assert receiver.counts(UNIT).missing == 9
+
+
+def test_a_filter_that_leaves_out_every_other_number_costs_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(receiver_module, "MAX_RANGES", 4)
+    receiver = Receiver()
+    for seq in range(1, 200, 2):
+        receiver.feed(topic("readings"), batch([seq]))
+        receiver.feed(topic("skipped"), skipped((seq + 1, seq + 1)))
+    assert receiver.counts(UNIT) == Counts(received=100, repeated=0, missing=0)
+    known = receiver._units[UNIT].epochs[EPOCHS[0]]
+    assert len(known.numbers) <= 4
+    receiver.feed(topic("skipped"), skipped(*((seq, seq) for seq in range(300, 400, 2))))
+    assert len(known.known) <= 4
+    assert receiver.counts(UNIT).missing == 99 + 49
+
+
+@pytest.mark.parametrize(
+    ("payload", "sentence"),
+    [
+        (b"{", "ex-cv-01/skipped: expected a Skipped, but Input data was truncated"),
+        (skipped((4, 3)), "ex-cv-01/skipped: expected 1 <= first <= last, read 4 and 3"),
+        (skipped((1, 2), (0, 3)), "expected 1 <= first <= last, read 0 and 3"),
+        (skipped((1, 2), epoch="7"), "an epoch is '{UTC ms}-{random}', but read '7'"),
+        (skipped((1, 2), unit="ex-cv-02"), "the topic names unit 'ex-cv-01', but the payload"),
+        (skipped((1, 2), mark="actual"), "mark 'actual' does not belong under outpost-exercise/v1"),
+    ],
+)
+def test_a_bad_list_of_what_does_not_come_is_told(payload: bytes, sentence: str) -> None:
+    receiver = Receiver()
+    receiver.feed(topic("readings"), batch([1, 5]))
+    with pytest.raises(ValueError, match="ex-cv-01/skipped") as caught:
+        receiver.feed(topic("skipped"), payload)
+    assert sentence in str(caught.value)
+    assert receiver.counts(UNIT).missing == 3
+
+
 def test_what_was_given_before_the_receiver_came_is_not_missed_but_is_taken() -> None:
     receiver = Receiver(since=1_700_000_050_000)
     receiver.feed(topic("status"), status({EPOCHS[0]: 50}))

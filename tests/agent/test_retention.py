@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from agent.config import StoreConfig
 from agent.messages import Class, Clock
 from agent.retention import (
     DAY_MS,
+    Deleted,
     delete_large,
     delete_old,
     give_back,
@@ -59,7 +61,7 @@ async def epoch_of(
     for seq, (t, clock, mono) in enumerate(rows, 1):
         row = Row(
             epoch=epoch.id, seq=seq, klass="readings", prev=seq - 1, t=t, clock=clock, mono=mono,
-            body=b'{"source":"gas1"}' * 4,
+            body=b'{"source":"gas1","quantity":"cl2","value":0.0,"unit":"ppm","quality":"good"}',
         )  # fmt: skip
         store.append(row, urgent=False, done=lambda done: setattr(epoch, "last", done.seq))
     await store.flush()
@@ -70,7 +72,7 @@ def held(store: Store) -> dict[str, tuple[int, int]]:
 
 
 def told(deleted: DELETED) -> retention.OnDeleted:
-    return lambda *what: deleted.append(what)
+    return lambda gone: deleted.append((gone.epoch, gone.first, gone.last, gone.reason))
 
 
 async def test_what_is_older_goes_and_an_epoch_with_its_last_record(tmp_path: Path) -> None:
@@ -129,22 +131,112 @@ async def test_a_clock_that_nothing_has_set_judges_no_other_boot(tmp_path: Path)
         assert deleted == []
 
 
-async def test_too_much_goes_oldest_first_in_one_report_an_epoch(
+# -- the order of sacrifice ------------------------------------------------------------------------
+
+
+async def an_hour_of(store: Store, classes: str, count: int) -> str:
+    """The present epoch with `count` records of these classes in turn, one a second; its name."""
+    epoch = store.begin_epoch("1-aa", "last-boot")
+    kinds = [Class(name) for name in classes.split()]
+    for seq in range(1, count + 1):
+        row = Row(
+            epoch=epoch.id, seq=seq, klass=kinds[seq % len(kinds)].value, prev=0,
+            t=NOW_MS + 1000 * seq, clock="ntp", mono=0,
+            body=b'{"source":"gas%d","quantity":"cl2","value":0.5,"unit":"ppm"}' % (seq % 2),
+        )  # fmt: skip
+        store.append(row, urgent=False, done=lambda done: setattr(epoch, "last", done.seq))
+    await store.flush()
+    return epoch.name
+
+
+async def left(store: Store) -> dict[str, int]:
+    """How many of each class are held."""
+    return {
+        klass.value: len(await store.read(1, [(1, 10**6)], [klass], 10**6))
+        for klass in Class
+    }  # fmt: skip
+
+
+async def test_old_readings_are_thinned_first_and_the_newest_stay_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "PIECE", 100)
-    deleted: DELETED = []
+    monkeypatch.setattr(retention, "WHOLE", 600)
+    monkeypatch.setattr(retention, "THIN_PIECE", 600)
+    deleted: list[Deleted] = []
     async with Store.open(tmp_path) as store:
-        await epoch_of(store, 1, [(NOW_MS, "ntp", 0)] * 1500)
-        await epoch_of(store, 2, [(NOW_MS, "ntp", 0)] * 1500)
-        limit = (await store.usage()).used_bytes // 3
-        await delete_large(store, limit, told(deleted))
-        assert (await store.usage()).used_bytes <= limit
-        assert deleted[0] == ("1-aa", 1, 1500, "size")
-        (name, first, last, why) = deleted[1]
-        assert (name, first, why) == ("2-aa", 1, "size")
-        assert 0 < last < 1500
-        assert held(store) == {"2-aa": (last + 1, 1500)}
+        name = await an_hour_of(store, "readings", 6000)
+        size = (await store.usage()).used_bytes
+        await delete_large(store, size - 1, deleted.append)
+        # No more than is needed, and the oldest: one of each of two sources and ten minutes.
+        (gone,) = deleted
+        assert (gone.epoch, gone.reason, gone.klass) == (name, "size", Class.READINGS)
+        assert (gone.first, gone.last, gone.count, gone.thinned) == (1, 600, 579, True)
+        rows = await store.read(1, [(1, 600)], [Class.READINGS], 9999)
+        assert {row.t // 60_000 - NOW_MS // 60_000 for row in rows} == set(range(11))
+        assert len(rows) == 21
+        await delete_large(store, size // 4, deleted.append)
+        assert (deleted[1].first, deleted[1].last, deleted[1].thinned) == (601, 5400, True)
+        assert len(await store.read(1, [(5401, 6000)], [Class.READINGS], 9999)) == 600
+        assert (await store.usage()).used_bytes <= size // 4
+        assert len(deleted) == 2
+    async with Store.open(tmp_path) as store:
+        assert held(store) == {name: (1, 6000)}
+
+
+async def test_alarms_are_the_last_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PIECE", 50)
+    deleted: list[Deleted] = []
+    async with Store.open(tmp_path) as store:
+        await an_hour_of(store, "readings alarms events media ack readings readings", 2100)
+        order: list[str] = []
+        limit = (await store.usage()).used_bytes
+        while limit > 0 and (await left(store))["alarms"]:
+            limit -= 4096
+            before = await left(store)
+            await delete_large(store, limit, deleted.append)
+            after = await left(store)
+            went = [klass for klass in after if after[klass] < before[klass]]
+            order += [klass for klass in went if klass not in order]
+        assert order == ["readings", "media", "ack", "events", "alarms"]
+        assert {gone.klass for gone in deleted} == set(Class)
+        assert sum(gone.count for gone in deleted) == 2100 - sum((await left(store)).values())
+
+
+async def test_a_store_that_is_over_its_limit_again_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "WHOLE", 100)
+    looked: list[int] = []
+    async with Store.open(tmp_path) as store:
+        await an_hour_of(store, "readings", 3000)
+        await delete_large(store, (await store.usage()).used_bytes - 1, lambda gone: None)
+    async with Store.open(tmp_path) as store:
+        really = store.delete_some
+
+        async def delete_some(epoch: int, klass: Class, first: int, *how: Any) -> Any:
+            looked.append(first)
+            return await really(epoch, klass, first, *how)
+
+        monkeypatch.setattr(store, "delete_some", delete_some)
+        await delete_large(store, (await store.usage()).used_bytes - 1, lambda gone: None)
+    assert looked[0] == 2001
+
+
+async def test_a_reading_that_the_disk_has_damaged_is_not_what_thinning_fails_by(
+    tmp_path: Path,
+) -> None:
+    async with Store.open(tmp_path) as store:
+        epoch = store.begin_epoch("1-aa", "last-boot")
+        store.begin_epoch("2-aa", "last-boot")
+        for seq, body in enumerate([b"{", b"\xff", b"[]", b"{}"], 1):
+            row = Row(
+                epoch=epoch.id, seq=seq, klass="readings", prev=0, t=NOW_MS, clock="ntp", mono=0,
+                body=body,
+            )  # fmt: skip
+            store.append(row, urgent=False, done=lambda done: setattr(epoch, "last", done.seq))
+        await store.flush()
+        await retention._thin(store, epoch.id, 0, {}, 0, lambda gone: None)
+        assert held(store)["1-aa"] == (1, 4)
 
 
 async def test_all_may_go_and_the_present_epoch_goes_on(tmp_path: Path) -> None:
@@ -158,6 +250,18 @@ async def test_all_may_go_and_the_present_epoch_goes_on(tmp_path: Path) -> None:
         unit.read(1)
         await store.flush()
         assert held(store) == {unit.outbox.epoch.name: (11, 11)}
+
+
+async def test_a_closed_epoch_goes_with_its_last_record(tmp_path: Path) -> None:
+    deleted: DELETED = []
+    async with Store.open(tmp_path) as store:
+        await epoch_of(store, 1, [(NOW_MS, "ntp", 0)] * 1500)
+        await epoch_of(store, 2, [(NOW_MS, "ntp", 0)] * 1500)
+        await delete_large(store, 0, told(deleted))
+        assert held(store) == {"2-aa": (1501, 1500)}
+        assert deleted == [
+            ("1-aa", 1, 1500, "size"), ("1-aa", 1, 1, "size"), ("2-aa", 1, 1500, "size")
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
