@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", doctor, "what this machine has, and what is wrong 自检"),
         ("replay", replay, "a recording through a driver 回放"),
         ("capture", capture, "record the bytes of a port 录制"),
-        ("log", incident_log, "verify and export the incident log 事件日志"),
         ("provision", provision, "set up a unit from one signed file 部署"),
+        ("log", incident_log, "verify and export the incident log 事件日志"),
     ):
         verb = verbs.add_parser(name, help=text)
         module.add_arguments(verb)

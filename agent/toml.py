@@ -15,7 +15,7 @@ import typing
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Document:
             self.mistakes.append(f"{name}:{line}: not TOML: {error}")
 
     @classmethod
-    def read(cls, path: Path) -> Document:
+    def read(cls, path: Path) -> Self:
         """ConfigError where the file cannot be read or is not UTF-8."""
         try:
             # An editor of Windows may begin a file with a byte order mark.
