@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from agent import __version__, topics
 from agent.console.access import Access
+from agent.console.cards import Cards
 from agent.console.center import Center, NotReachedError
 from agent.console.commands import Commands
 from agent.console.drill import Drill
@@ -65,6 +66,7 @@ class Console:
         self._stills = Stills(self._commands, self._units)
         self._whep = Whep(self._center, self._units, mark)
         self._drill = Drill(self._center)
+        self._cards = Cards()
 
     def make_app(self) -> web.Application:
         """The HTTP side: routes and rules."""
@@ -77,6 +79,7 @@ class Console:
         router.add_post("/api/drill/{action}", self._control)
         self._commands.add_routes(router)
         self._whep.add_routes(router)
+        self._cards.add_routes(router)
         if self.options.map_file is not None:
             router.add_get(MAP_FILE_URL, self._map_file)
         if self.options.static_dir.is_dir():

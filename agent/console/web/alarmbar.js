@@ -1,7 +1,8 @@
 /** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
+import { cardOf } from "./actioncard.js";
 import { ANSWER_WORDS, answerTo, isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
-import { byWord, codeWord, word } from "./lang.js";
+import { byWord, codeWord, language, word } from "./lang.js";
 import { clockText, placeText } from "./reading.js";
 
 /** @typedef {import("./types.js").Alarm} Alarm */
@@ -46,7 +47,9 @@ class Tile {
     this.body = button("alarm-body", () => this.standing && context.select(this.standing.unit.id),
       this.who, this.state, this.title, this.detail);
     this.ack = button("alarm-ack", () => this.standing && context.acknowledge(this.standing));
-    this.node = el("li", "alarm", this.sign, this.body, this.ack);
+    this.card = el("a", "alarm-card");
+    this.card.target = "_blank";
+    this.node = el("li", "alarm", this.sign, this.body, this.card, this.ack);
   }
 
   /** @param {Standing} standing @param {number} now */
@@ -78,6 +81,10 @@ class Tile {
     this.detail.title = alarm.limit_basis ?? "";
     const answer = answerTo(alarm, unit.state.status?.verbs);
     show(this.ack, answer !== "");
+    const card = cardOf(alarm, language());
+    show(this.card, card !== "");
+    if (card && this.card.getAttribute("href") !== card) this.card.href = card;
+    setText(this.card, word("alarm.card"));
     const waiting = waits(keyOf(standing));
     this.ack.disabled = waiting;
     const action = word(ANSWER_WORDS[answer || "alarm.ack"]);

@@ -50,6 +50,7 @@ export const WORDS = {
   "alarm.ack": { zh: "确认", en: "ACK" },
   "alarm.ack.label": { zh: "确认报警：{what}", en: "Acknowledge alarm: {what}" },
   "alarm.sos.confirm": { zh: "已收到求救", en: "Confirm SOS" },
+  "alarm.card": { zh: "处置卡", en: "Card" },
   "alarm.clean": { zh: "空气已洁净", en: "Air is clean" },
   "alarm.clean.no": { zh: "不确定", en: "Not sure" },
   "alarm.clean.text": {
