@@ -235,7 +235,7 @@ async def test_a_center_that_is_lost_by_a_change_is_found_again_also_after_kill_
         agent(tmp_path / "unit", tables(mosquitto.port)) as made,
     ):
         port = find_free_port()
-        change = await begun(heard, {"uplink.center.port": port}, 6)
+        change = await begun(heard, {"uplink.center.port": port}, 12)
         await made.says(f"127.0.0.1:{port} refused the connection")
         await killed_and_started(made)
         await until(lambda: bool(events(heard, "config_rolled_back")), "it comes back", 30)
