@@ -294,8 +294,8 @@ async def test_a_verb_that_does_not_exist(mosquitto: Mosquitto, tmp_path: Path) 
         ack = await heard.ack()
         assert (ack["code"], ack["detail"]) == (
             "unknown_verb",
-            "there is no verb 'self.destruct'; known are air.clean, alarm.ack, resend, sos.confirm, "
-            "video.start, video.stop",
+            "there is no verb 'self.destruct'; known are air.clean, alarm.ack, resend, "
+            "sos.confirm, video.start, video.stop",
         )
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from drivers import port as port_module
 from drivers.port import READ_MAX, WAITING_MAX, PortError, open_port
+from tests.waiting import until
 
 TIOCGEXCL = 0x80045440
 
@@ -109,14 +110,18 @@ async def test_a_read_gives_at_most_read_max(far: Far) -> None:
 
 async def test_what_nobody_reads_has_a_ceiling(far: Far) -> None:
     async with open_port(far.device) as port:
-        sent = full = 0
-        while full < 50:
+        sent = 0
+
+        def is_full() -> bool:
+            """More than waits has left, and the kernel takes no more."""
+            nonlocal sent
             try:
                 sent += os.write(far.master, b"z" * 4096)
-                full = 0
             except BlockingIOError:
-                full += 1
-            await asyncio.sleep(0)
+                return sent > WAITING_MAX and len(port._waiting) + READ_MAX > WAITING_MAX
+            return False
+
+        await until(is_full, "the line is full")
         assert len(port._waiting) <= WAITING_MAX < sent
         got = 0
         while got < sent:
