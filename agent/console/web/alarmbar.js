@@ -49,7 +49,9 @@ class Tile {
     this.ack = button("alarm-ack", () => this.standing && context.acknowledge(this.standing));
     this.card = el("a", "alarm-card");
     this.card.target = "_blank";
-    this.node = el("li", "alarm", this.sign, this.body, this.card, this.ack);
+    // Below the sign it takes no room from what is measured.
+    const side = el("div", "alarm-side", this.sign, this.card);
+    this.node = el("li", "alarm", side, this.body, this.ack);
   }
 
   /** @param {Standing} standing @param {number} now */
