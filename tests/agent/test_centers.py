@@ -46,6 +46,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def complete(heard: Center, made: Unit) -> None:
     """Every number of this run has come, or is known not to come."""
+    await connected(made)
     await settled(made)
     made.uplink.publish_status()
     await until(
@@ -56,7 +57,10 @@ async def complete(heard: Center, made: Unit) -> None:
 
 def _known(heard: Center, made: Unit) -> int:
     """Up to which number of this run the center knows all."""
-    epoch = heard.receiver._units[UNIT.id].epochs[made.outbox.epoch.name]
+    known = heard.receiver._units.get(UNIT.id)
+    epoch = known.epochs.get(made.outbox.epoch.name) if known else None
+    if epoch is None:
+        return 0
     return epoch.highest if not list(epoch.holes()) else 0
 
 
@@ -323,8 +327,9 @@ async def live(made: Unit, count: int, each: int) -> None:
         await asyncio.sleep(0.02)
 
 
-def p95(ages: list[float]) -> float:
-    return sorted(ages)[int(0.95 * len(ages))]
+def typical(ages: list[float]) -> float:
+    """The median: how busy the machine is otherwise shows in the slowest."""
+    return sorted(ages)[len(ages) // 2]
 
 
 async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
@@ -351,7 +356,7 @@ async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
             await until(lambda: all(u.state == "up" for u in made.uplinks), "both are up")
             await live(made, 100, 4)
             await until(lambda: len(county.ages) == 100, "the live ones have come")
-            both_up, county.ages = p95(county.ages), []
+            both_up, county.ages = typical(county.ages), []
             proxy.set_state(LinkState.DROPPED)
             await until(lambda: made.uplinks[1].state == "down", "one is cut off")
             await live(made, 100, 4)
@@ -359,14 +364,14 @@ async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
                 made.read(1000, "bulk")
                 await settled(made)
             await until(lambda: len(county.ages) == 100, "the live ones have come")
-            cut_off, county.ages = p95(county.ages), []
+            cut_off, county.ages = typical(county.ages), []
             assert made.uplinks[1].cursor.pending() > 10_000
             proxy.set_state(LinkState.UP)
             await until(lambda: made.uplinks[1].state == "up", "it is back")
             await live(made, 100, 4)
             await settled(made)
             await until(lambda: len(county.ages) == 100, "the live ones have come")
-            catching_up = p95(county.ages)
+            catching_up = typical(county.ages)
             await until(lambda: made.uplinks[1].cursor.pending() == 0, "it has caught up", 60.0)
             everything = made.outbox.made
             for heard in (county, province):
@@ -375,10 +380,10 @@ async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
                 assert heard.receiver.gaps(UNIT.id) == []
             # What was on its way when the link was cut may come twice, there alone.
             assert county.repeated == 0
-            # Under a floor of 50 ms what else the machine does decides: both centers, both
+            # Under a floor of 20 ms what else the machine does decides: both centers, both
             # brokers and the unit are on it.
-            assert cut_off < max(50.0, 3 * both_up), both_up
-            assert catching_up < max(50.0, 3 * both_up), both_up
+            assert cut_off < max(20.0, 3 * both_up), both_up
+            assert catching_up < max(20.0, 3 * both_up), both_up
     finally:
         other.stop()
 
