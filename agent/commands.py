@@ -153,7 +153,7 @@ class Commands:
             )
         try:
             command = _decode(message.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _MalformedError(
                 f"expected a command as JSON, read {message.payload[:60]!r}: {error}",
                 _head(message.payload),
@@ -203,7 +203,7 @@ def _check_signature(command: Command, message: Message, uplink: Any) -> None:
 
 
 def _head(payload: bytes) -> _Head:
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         head = _decode_head(payload)
         return _Head(head.id[:ID_MAX], head.by[:BY_MAX])
     return _Head()

@@ -69,7 +69,7 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
 def _answer(line: bytes, answers: dict[str, Callable[[], Any]]) -> Any:
     try:
         ask = msgspec.json.decode(line, type=_Ask).ask
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return {"ok": False, "error": f'expected {{"ask": "..."}}, read {line[:80]!r}: {error}'}
     if ask not in answers:
         known = ", ".join(sorted(answers))

@@ -295,7 +295,7 @@ _CLASSES = frozenset(klass.value for klass in Class)
 def _decode(data: bytes | msgspec.Raw, kind: Any, where: str) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         kind_name = getattr(kind, "__name__", "object")
         shown = bytes(data)[:60].decode(errors="replace")
         raise ValueError(f"{where}: expected a {kind_name}, but {error}; read {shown!r}") from error

@@ -94,7 +94,7 @@ class Signalling:
             raise RefusedError("expired", "a retained offer is never answered")
         try:
             offer = _decode(message.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RefusedError(
                 "malformed", f"expected an offer as JSON, read {message.payload[:60]!r}: {error}"
             ) from error

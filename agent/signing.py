@@ -99,7 +99,7 @@ def _check(signers: Iterable[str], sig: str, said: Callable[[], bytes]) -> None:
         raise SignatureError("unsigned", "this uplink takes what is signed alone (signers)")
     try:
         signature, signed = decode(sig, SIGNATURE_BYTES), said()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SignatureError("bad_signature", f"sig: {error}") from error
     unreadable: list[str] = []
     for signer in signers:

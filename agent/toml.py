@@ -50,7 +50,7 @@ class Document:
         self._lines = dict(_locate(text))
         try:
             self.data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             found = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = found.group(1) if found else str(text.count("\n") + 1)
             self.mistakes.append(f"{name}:{line}: not TOML: {error}")

@@ -41,7 +41,7 @@ def mistakes_of(topic: str, payload: bytes) -> list[str]:
         if _fits(("rtc", "+", "close"), parsed.path):
             msgspec.json.decode(payload, type=dict[str, Any])
             return []
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         return [str(error)]
     return [f"there is no topic {'/'.join(parsed.path)!r} in the contract"]
 
@@ -99,7 +99,7 @@ def _take_apart(line: bytes) -> tuple[str, bytes, str]:
         try:
             record = msgspec.json.decode(line, type=dict[str, Any])
             topic, payload = record["topic"], record["payload"]
-        except (msgspec.DecodeError, KeyError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
             return (
                 "",
                 b"",

@@ -54,7 +54,7 @@ class Drill:
         try:
             msgspec.json.decode(payload, type=_State)
             self._full = msgspec.json.decode(payload, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"drill/state: {error}") from error
 
     def update(self, *, instructor: bool) -> Update:

@@ -35,6 +35,6 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
     body = await request.read()
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         shown = body[:60].decode(errors="replace")
         raise ValueError(f"the body is no good: {error}; read {shown!r}") from error

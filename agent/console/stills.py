@@ -113,7 +113,12 @@ def _read_still(payload: bytes, topic: topics.Topic) -> Still:
     try:
         still = msgspec.json.decode(payload, type=Still)
         size = len(base64.b64decode(still.jpeg, validate=True))
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+        binascii.Error,
+    ) as error:
         raise ValueError(f"{where}: expected a Still, but {error}") from error
     if still.unit != topic.unit or still.camera != topic.path[1]:
         raise ValueError(

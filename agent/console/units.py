@@ -235,7 +235,7 @@ def _decode(payload: bytes, kind: Any, topic: topics.Topic) -> Any:
     where = "/".join((topic.unit, *topic.path))
     try:
         read = msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{where}: expected {kind.__name__}, but {error}") from error
     if read.unit != topic.unit:
         raise ValueError(f"{where}: the payload names unit {read.unit!r}")

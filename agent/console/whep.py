@@ -153,7 +153,7 @@ class Whep:
 def _read_answer(payload: bytes, topic: topics.Topic) -> Answer:
     try:
         answer = msgspec.json.decode(payload, type=Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{topic.unit}: expected an Answer, but {error}") from error
     if answer.code == "ok" and not answer.sdp:
         raise ValueError(f"{topic.unit}: an answer that is ok must carry an SDP, but read none")

@@ -148,7 +148,7 @@ class Recorder:
                 self._take_control(topic, message)
             elif topic.unit in self._units and message.payload:
                 self._take_from_unit(topic, message.payload)
-        except (ValueError, msgspec.DecodeError) as error:
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
             # Anybody may publish under the exercise root; it must not end the drill.
             self.trouble = f"{message.topic}: {error}"
             log.warning("%s", self.trouble)

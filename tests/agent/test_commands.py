@@ -368,3 +368,20 @@ def test_no_payload_whatsoever_upsets_it(payload: bytes) -> None:
     assert ack.outcome.value in ("refused", "done")
     assert msgspec.json.decode(msgspec.json.encode(ack))["verb"] == "resend"
     assert isinstance(event, Event)
+
+
+@pytest.mark.parametrize("depth", [5000, *range(850, 1010, 2)])
+def test_a_command_nested_beyond_all_reason_is_refused_and_upsets_nothing(depth: int) -> None:
+    """About as deep as Python's stack is, one part may bear it and the next not."""
+    nested = b"[" * depth + b"]" * depth
+    payload = b'{"id": "1", "by": "c", "issued": 1, "args": {"x": ' + nested + b"}}"
+    outbox = NoOutbox()
+    commands = Commands(UNIT.id, UNIT.mark, outbox)  # type: ignore[arg-type]
+    topic = topics.parse(f"{ROOT}/cmd/resend")
+    message = Message(topic=f"{ROOT}/cmd/resend", payload=payload)
+    commands.handle(topic, message, SimpleNamespace(config=uplink_config(1)))
+    ack, _ = outbox.bodies
+    assert ack.outcome.value == "refused"
+    if depth == 5000:
+        assert ack.code == "malformed"
+        assert "recursion depth" in ack.detail

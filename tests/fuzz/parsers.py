@@ -55,6 +55,22 @@ def lines() -> list[bytes]:
     ]
 
 
+DEEP = b"[" * 3000 + b"]" * 3000
+"""More than Python's stack has room for; a few kilobytes that anybody may publish."""
+
+
+def deep_lines() -> list[bytes]:
+    """Payloads of all kinds with a member that nobody asked for."""
+    found = []
+    for line in lines():
+        head, _, last = line.rpartition(b"}")
+        comma = b"" if head.endswith(b"{") else b","
+        found.append(head + comma + b'"x":' + DEEP + b"}" + last)
+    record = msgspec.json.encode(ENVELOPE | READING)[:-1] + b',"x":' + DEEP + b"}"
+    batch = msgspec.json.encode(HEAD)[:-1] + b',"records":[' + record + b"]}"
+    return [*found, *(f"{ROOT}/{kind} ".encode() + batch for kind in ("readings", "media"))]
+
+
 def parse_topic(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     parsed = topics.parse(text)
@@ -117,9 +133,8 @@ class Offers:
         unit = SimpleNamespace(mark=Mark.ACTUAL, id=UNIT)
         group = SimpleNamespace(create_task=self._at_once)
         media = SimpleNamespace(offer=self._refuse, close=lambda session: None)
-        self._uplink = SimpleNamespace(
-            config=SimpleNamespace(name="center", verbs=[rtc.VERB]), publish=self._publish
-        )
+        uplink = config.UplinkConfig(name="center", host="broker", verbs=(rtc.VERB,))
+        self._uplink = SimpleNamespace(config=uplink, publish=self._publish)
         self._said = 0
         self._signalling = rtc.Signalling(
             unit, UnitClock(), media, group, lambda *words, **data: None  # type: ignore[arg-type]
@@ -188,8 +203,17 @@ def negotiate(data: bytes) -> None:
         raise judge.FuzzError(f"{len(data)} bytes made it answer {len(sent)}")
 
 
-def _files(*patterns: str) -> list[bytes]:
-    return [path.read_bytes()[:20_000] for p in patterns for path in sorted(SETTINGS.glob(p))]
+def traffic_files() -> list[bytes]:
+    json_lines = b'{"topic": "outpost/v1/a/b/status", "payload": {}}', b'{"topic": ' + DEEP + b"}"
+    return [*lines(), *deep_lines(), b"\n".join(lines()), *json_lines]
+
+
+def offers() -> list[bytes]:
+    return [line.partition(b" ")[2] for line in lines() + deep_lines() if b"/offer" in line]
+
+
+def configurations() -> list[bytes]:
+    return [(SETTINGS / "agent.toml").read_bytes()[:20_000], b"x = " + DEEP]
 
 
 def _captures() -> list[bytes]:
@@ -201,15 +225,10 @@ PARSERS: dict[str, Callable[[], Target]] = {
     "topic": lambda: Parser(
         "topic", parse_topic, [line.partition(b" ")[0] for line in lines()], (ValueError,)
     ),
-    "receiver": lambda: Parser("receiver", Counting(), lines(), (ValueError,)),
-    "traffic": lambda: Parser(
-        "traffic", OnFile(traffic.check_file),
-        [*lines(), b"\n".join(lines()), b'{"topic": "outpost/v1/a/b/status", "payload": {}}'],
-    ),
-    "toml": lambda: Parser("toml", read_configuration, _files("agent.toml"), (ConfigError,)),
-    "offer": lambda: Parser(
-        "offer", Offers(), [line.partition(b" ")[2] for line in lines() if b"/offer" in line]
-    ),
+    "receiver": lambda: Parser("receiver", Counting(), lines() + deep_lines(), (ValueError,)),
+    "traffic": lambda: Parser("traffic", OnFile(traffic.check_file), traffic_files()),
+    "toml": lambda: Parser("toml", read_configuration, configurations(), (ConfigError,)),
+    "offer": lambda: Parser("offer", Offers(), offers()),
     "recording": lambda: Parser(
         "recording", OnFile(read_recording), _captures(), (recording.RecordingError,)
     ),
