@@ -279,6 +279,8 @@ class App:
             if alarm.code != "sos":
                 self.hub.alarms(self.engine.acknowledge(alarm.alarm, PANEL))
         active = self.engine.active()
+        if active:
+            self.hub.event("silenced", PANEL, alarms=[alarm.alarm for alarm in active])
         self.annunciator.silence(active, time.monotonic())
         self._show(active)
 

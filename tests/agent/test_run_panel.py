@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.messages import Class
 from drivers.sim import panel, winsen
 from drivers.sim.line import Line
 from tests.agent.agent_process import agent
@@ -72,6 +73,11 @@ def active(heard: Center) -> dict[str, str]:
     return {alarm["alarm"]: alarm["state"] for alarm in alarms}
 
 
+def silenced(heard: Center) -> list[list[str]]:
+    events = [record.body for record in heard.of(Class.EVENTS)]
+    return [event["data"]["alarms"] for event in events if event["event"] == "silenced"]
+
+
 async def test_only_the_wearer_s_button_ends_the_sound(
     tmp_path: Path, mosquitto: Mosquitto, kit: Kit
 ) -> None:
@@ -87,6 +93,11 @@ async def test_only_the_wearer_s_button_ends_the_sound(
         await kit.panel.press(ACK)
         await kit.is_quiet(lamp=1)
         assert active(heard)[HIGH] == "acknowledged"
+        # Nothing changed for the center, but a person has ended a sound: that is written down.
+        await until(
+            lambda: any(HIGH in alarms for alarms in silenced(heard)),
+            "the book knows who ended the sound",
+        )
         kit.cell.set(cl2=0.0)
         await until(lambda: active(heard) == {}, "the alarm is over")
         await kit.is_quiet(lamp=0)

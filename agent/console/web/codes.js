@@ -96,6 +96,7 @@ export const CODES = {
   "event.limit_changed": { zh: "报警限值与规范不同", en: "alarm limit differs from its profile" },
   "event.limit_unit": { zh: "单位与限值不符，无法报警", en: "unit differs from its limit: no alarm possible" },
   "event.clean_air_refused": { zh: "拒绝“空气已净”", en: "“clean air” refused" },
+  "event.silenced": { zh: "本机按键消音", en: "silenced by the unit's own button" },
   "event.simulated_refused": { zh: "拒收模拟数据", en: "simulated data refused" },
   "event.config_trial": { zh: "配置更改，试行中待确认", en: "configuration changed, on trial" },
   "event.config_confirmed": { zh: "配置更改已确认", en: "change of configuration confirmed" },
