@@ -41,7 +41,7 @@ def by_coverage(name: str, seconds: int, folder: Path) -> int:
         [
             sys.argv[0], f"-max_total_time={seconds}", f"-max_len={MAX_LEN}",
             f"-timeout={HANG_S}", f"-rss_limit_mb={RSS_MAX_MB}", "-use_value_profile=1",
-            f"-artifact_prefix={folder}/crash-", "-print_final_stats=1", str(corpus),
+            f"-artifact_prefix={folder}/", "-print_final_stats=1", str(corpus),
         ],
         target.run,
     )  # fmt: skip

@@ -28,7 +28,7 @@ class Decoder:
         self._buffer = bytearray()
         self._kept: list[bytes] = []
         self._value: Callable[[int], float] = {
-            "raises": lambda number: 1000.0 / (number - 0x0102),
+            "raises": lambda number: 1000.0 / ((number >> 8) - 0x55),
             "grows": self._keep,
             "hangs": lambda number: float(sum(range(number * 200))),
             "lies": lambda number: float("nan") if number > 0x8000 else 0.0,

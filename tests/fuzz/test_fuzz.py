@@ -151,7 +151,7 @@ def test_a_value_that_is_no_number_is_seen() -> None:
 
 
 def test_a_frame_with_a_wrong_check_is_repaired_and_looked_into() -> None:
-    broken = frame(0x0102)[:-1] + b"\0"
+    broken = frame(0x5502)[:-1] + b"\0"
     with pytest.raises(ZeroDivisionError):
         planted_target("raises").run(broken)
 
