@@ -112,6 +112,7 @@ def _rabbitmq(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
         "RABBITMQ_DIST_PORT": str(find_free_port()),
         # Its name server is a daemon of its own.
         "ERL_EPMD_PORT": str(find_free_port()),
+        "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
     }
 
 
