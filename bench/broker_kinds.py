@@ -124,7 +124,13 @@ def _embedded(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
 KINDS = (
     Kind("Mosquitto", "mosquitto", _mosquitto, ["mosquitto", "-h"]),
     Kind("NATS", "nats-server", _nats, ["nats-server", "--version"]),
-    Kind("RabbitMQ", "rabbitmq-server", _rabbitmq, ["rabbitmqctl", "version"]),
+    # Its own tool would leave a name server behind.
+    Kind(
+        "RabbitMQ",
+        "rabbitmq-server",
+        _rabbitmq,
+        ["dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"],
+    ),
     Kind(
         "embedded (iotcore)",
         sys.executable,

@@ -294,9 +294,9 @@ async def judge(kind: Kind) -> list[str]:
 
 
 def version(kind: Kind) -> str:
-    # RabbitMQ's tool would leave a name server behind.
-    quiet = {"PATH": PATH, "HOME": "/", "ERL_AFLAGS": "-start_epmd false"}
-    said = subprocess.run(kind.version, capture_output=True, text=True, check=False, env=quiet)
+    said = subprocess.run(
+        kind.version, capture_output=True, text=True, check=False, env={"PATH": PATH, "HOME": "/"}
+    )
     found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
     return found.group() if found else "?"
 
