@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    from agent import capture, console, doctor, drill, incident_log, provision, replay
+    from agent import console, doctor, drill, provision
+    from agent.incident import command as incident_log
+    from agent.tools import capture, replay
 
     for name, module, text in (
         ("drill", drill, "a drill on this machine 本机演练"),
@@ -65,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     from agent import app, log
-    from agent.dry_run import describe
-    from agent.remote import Remote
-    from agent.restart import start_anew
-    from agent.toml import ConfigError
+    from agent.settings.remote import Remote
+    from agent.settings.restart import start_anew
+    from agent.settings.toml import ConfigError
+    from agent.tools.dry_run import describe
 
     try:
         settings, remote = Remote.load(args.config)
@@ -101,7 +103,7 @@ def _sentences(group: BaseExceptionGroup[OSError]) -> list[str]:
 def _check(args: argparse.Namespace) -> int:
     if args.wire:
         return _check_wire(args.files)
-    from agent.check import mistakes, remarks
+    from agent.tools.check import mistakes, remarks
 
     found = [mistake for path in args.files for mistake in mistakes(path)]
     if found:
@@ -113,7 +115,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _check_wire(paths: Sequence[Path]) -> int:
-    from agent.traffic import check_file
+    from agent.center.traffic import check_file
 
     found: list[str] = []
     for path in paths:

@@ -12,16 +12,18 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, control, exposures, health, in_force, incident, topics
+from agent import __version__, control, exposures, health, topics
 from agent.alarms.engine import PANEL, SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
 from agent.annunciator import Annunciator
 from agent.clock import UnitClock
 from agent.commands import Commands
-from agent.config import Config, Profile
+from agent.config import Config
+from agent.delivery.retention import Deleted, keep_within
 from agent.exposures import Exposures
 from agent.hub import Hub
+from agent.incident import record as incident
 from agent.media import wire
 from agent.media.host import MediaHost
 from agent.messages import (
@@ -35,11 +37,12 @@ from agent.messages import (
 from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.overlay import Overlay
-from agent.reconfigure import Reconfigure
-from agent.remote import Remote
-from agent.restart import Stop
-from agent.retention import Deleted, keep_within
 from agent.rtc import Signalling, still_message
+from agent.settings import in_force
+from agent.settings.reconfigure import Reconfigure
+from agent.settings.remote import Remote
+from agent.settings.restart import Stop
+from agent.settings.tables import Profile
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink

@@ -16,10 +16,10 @@ import msgspec
 
 from agent import signing, topics
 from agent.clock import UnitClock
+from agent.delivery.rows import Row
 from agent.messages import Ack, Class, Clock, Command, Event, Mark, Outcome
 from agent.mqtt import Message
 from agent.outbox import Outbox
-from agent.rows import Row
 
 log = logging.getLogger(__name__)
 

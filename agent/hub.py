@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.alarms.engine import POSITION, Engine
-from agent.calibration import Calibration
 from agent.clock import UnitClock
 from agent.messages import Alarm, Class, Clock, Event, Mark, Reading, fix_body
 from agent.outbox import Outbox
 from agent.refusal import REFUSED, refused
+from agent.settings.calibration import Calibration
 from drivers import Fix, Quality, Sample
 
 log = logging.getLogger(__name__)

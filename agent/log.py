@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agent.config import LogConfig, LogFormat
+from agent.settings.tables import LogConfig, LogFormat
 
 
 class _Human(logging.Formatter):

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from agent.clock import UnitClock, boottime_ms
+from agent.delivery.rows import Epoch, Row
 from agent.messages import Class, Clock, Envelope, EpochStatus, Event, epoch_order, join_record
-from agent.rows import Epoch, Row
 from agent.store import Store
 
 STALL_S = 0.02

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.config import UnitConfig
 from agent.media import wire
 from agent.messages import Alarm, Reading
+from agent.settings.tables import UnitConfig
 from drivers import Quality
 
 PERIOD_S = 0.5

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from agent import config, signing
 from agent.broker import Tls, must_be_private
-from agent.bundle import CONFIG, SECRETS, BundleError, Manifest, pack, unpack
-from agent.config import Config, UplinkConfig
-from agent.remote import FILE as REMOTE
-from agent.toml import ConfigError, Document
+from agent.config import Config
+from agent.settings.remote import FILE as REMOTE
+from agent.settings.tables import UplinkConfig
+from agent.settings.toml import ConfigError, Document
+from agent.tools.bundle import CONFIG, SECRETS, BundleError, Manifest, pack, unpack
 
 FOLDER = "etc/outpost"
 USER = "outpost"

@@ -13,11 +13,11 @@ import msgspec
 from agent import signing, topics
 from agent.clock import UnitClock
 from agent.commands import RefusedError, check_time
-from agent.config import UnitConfig
 from agent.media.host import MediaHost
 from agent.media.wire import MediaError
 from agent.messages import Answer, Mark, Offer, Still
 from agent.mqtt import Message
+from agent.settings.tables import UnitConfig
 
 log = logging.getLogger(__name__)
 

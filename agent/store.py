@@ -18,10 +18,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Epoch, Gone, Row, Usage
+from agent.delivery.writer import Job, RefusedError, Writer
 from agent.messages import Class
-from agent.ranges import Ranges
-from agent.rows import Epoch, Gone, Row, Usage
-from agent.writer import Job, RefusedError, Writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

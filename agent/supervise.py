@@ -17,8 +17,8 @@ import msgspec
 
 from agent.broker import Backoff
 from agent.config import SourceConfig
-from agent.evidence import how_sure
 from agent.messages import SourceStatus
+from agent.settings.evidence import how_sure
 from drivers import Driver, Emit, Fix, Port, Sample
 from drivers.ports import open_port
 

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from agent import mqtt, topics
-from agent.config import UnitConfig, UplinkConfig
-from agent.cursor import Cursor
-from agent.lanes import Lanes
+from agent.delivery.cursor import Cursor
+from agent.delivery.lanes import Lanes
 from agent.messages import ActiveAlarms, Link, Status
 from agent.mqtt import Connection, Message, Will
 from agent.outbox import Outbox
+from agent.settings.tables import UnitConfig, UplinkConfig
 
 log = logging.getLogger(__name__)
 

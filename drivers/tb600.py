@@ -70,9 +70,7 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         step, unit = 10.0**-self.decimals, self.unit
         if unit == "ppb":
             step, unit = step / 1000, "ppm"
-        return (
-            Span(quantity=self.gas, unit=unit, resolution=step, full_scale=self.full_scale),
-        )
+        return (Span(quantity=self.gas, unit=unit, resolution=step, full_scale=self.full_scale),)
 
 
 def is_frame(data: bytes) -> bool:

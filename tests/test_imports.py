@@ -37,7 +37,7 @@ oracles)."""
 PURE = (
     "agent/messages.py",
     "agent/topics.py",
-    "agent/receiver.py",
+    "agent/center/receiver.py",
     "agent/alarms/*",
     "agent/drill/world.py",
     "agent/drill/plume.py",

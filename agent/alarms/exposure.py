@@ -17,8 +17,8 @@ from agent.alarms import dose
 from agent.alarms.dose import BIN_S, Account
 from agent.alarms.setpoints import HYSTERESIS_SHARE, SetPoint
 from agent.alarms.standing import Cause
-from agent.evidence import GASES
 from agent.messages import Dose, Exposure, Reading
+from agent.settings.evidence import GASES
 from drivers import Quality
 
 CODES = ("coverage", "stel", "twa")

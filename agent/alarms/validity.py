@@ -11,8 +11,8 @@ import math
 
 import msgspec
 
-from agent.evidence import GASES
 from agent.messages import Reading
+from agent.settings.evidence import GASES
 from drivers import Quality
 
 OXYGEN_NEEDED = 10.0

@@ -54,8 +54,8 @@ def main(args: argparse.Namespace) -> int:
         return _refuse("the page needs the extra `console`: pip install 'outpost[console]'")
 
     from agent import log
-    from agent.config import LogConfig
     from agent.console import app, options
+    from agent.settings.tables import LogConfig
 
     log.set_up(LogConfig())
     try:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from agent import __version__, topics
+from agent.center.receiver import Gap
 from agent.console.access import Access
 from agent.console.cards import Cards
 from agent.console.center import Center, NotReachedError
@@ -27,7 +28,6 @@ from agent.console.stills import Stills
 from agent.console.units import Units
 from agent.console.whep import MAX_SDP_BYTES, Whep
 from agent.messages import Mark
-from agent.receiver import Gap
 
 TICK_S = 1.0
 SHUTDOWN_S = 1.0

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from agent.console.problem import problem
-from agent.places import config_dir
+from agent.settings.places import config_dir
 
 log = logging.getLogger("console.cards")
 

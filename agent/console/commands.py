@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from agent.center.receiver import Gap
 from agent.console.center import Center, NotReachedError
 from agent.console.problem import problem, read_json
 from agent.console.units import Units
 from agent.messages import Command, Mark
-from agent.receiver import Gap
 
 EXPIRES_S = 60
 """What a unit takes without `expires`; the broker lets go of it then, too."""

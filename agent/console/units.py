@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from agent import topics
-from agent.gap_closer import GapCloser
+from agent.center.gap_closer import GapCloser
+from agent.center.receiver import Gap, Receiver, Record
 from agent.messages import (
     ActiveAlarms,
     Alarm,
@@ -24,7 +25,6 @@ from agent.messages import (
     Status,
     epoch_order,
 )
-from agent.receiver import Gap, Receiver, Record
 
 MAX_UNITS = 500
 MAX_QUANTITIES = 256

@@ -19,8 +19,9 @@ from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.listen import Heard, listen
 from agent.doctor.recognise import Candidate, toml_lines
-from agent.remote import Remote
-from agent.toml import ConfigError
+from agent.settings import tables
+from agent.settings.remote import Remote
+from agent.settings.toml import ConfigError
 from drivers.ports import is_network
 
 FAILED = 1
@@ -54,7 +55,7 @@ async def _examine(args: argparse.Namespace) -> int:
     holders = Holders()
     lines = ports.find(holders=holders)
     report.take(*ports.findings(lines, holders))
-    store = Path(settings.store.dir if settings else config.StoreConfig().dir)
+    store = Path(settings.store.dir if settings else tables.StoreConfig().dir)
     report.take(*machine.findings(store=store))
     for mistake in mistakes:
         report.take(Finding(part="unit", code="mistake", level=Level.BAD, data={"detail": mistake}))

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from agent import config
-from agent.evidence import FROM_MEMORY, GASES
-from agent.replay import Player
+from agent.settings.evidence import FROM_MEMORY, GASES
+from agent.tools.replay import Player
 from drivers import Fix, Quality, Sample
 from drivers.recording import Chunk
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from cryptography import x509
 
-from agent import control, evidence
-from agent.config import Config, SourceConfig, UplinkConfig
+from agent import control
+from agent.config import Config, SourceConfig
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.ports import describe, group_of
 from agent.mqtt import MqttError, connect
+from agent.settings import evidence
+from agent.settings.tables import UplinkConfig
 from drivers import ports
 
 PART = "unit"

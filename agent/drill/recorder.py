@@ -16,12 +16,12 @@ from collections.abc import Callable
 import msgspec
 
 from agent import topics
+from agent.center.gap_closer import GapCloser
+from agent.center.receiver import Counts, Gap, Receiver, Record
 from agent.drill.sessions import Sessions
 from agent.drill.state import EXPIRY_S, Control, DrillState
-from agent.gap_closer import GapCloser
 from agent.messages import Alarm, Class, Command, Link, Mark, Status, epoch_order
 from agent.mqtt import Broker, Connection, Message, MqttError, connect, keep_connected
-from agent.receiver import Counts, Gap, Receiver, Record
 
 log = logging.getLogger(__name__)
 

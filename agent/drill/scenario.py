@@ -14,11 +14,12 @@ from typing import Literal
 
 import msgspec
 
-from agent import places, topics
+from agent import topics
 from agent.drill.cell import CELLS
 from agent.drill.plume import MOLAR_MASS_G_MOL, Stability, Terrain
 from agent.drill.route import Ending
-from agent.toml import ConfigError, Document, build, did_you_mean
+from agent.settings import places
+from agent.settings.toml import ConfigError, Document, build, did_you_mean
 
 WEATHER = (
     "wind_speed", "wind_direction", "humidity", "temperature", "noise", "pm2_5", "pm10",

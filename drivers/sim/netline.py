@@ -134,5 +134,3 @@ class NetLine(Line):
             asyncio.get_running_loop().remove_reader(self._client)
             self._client.close()
             self._client = None
-
-

@@ -79,8 +79,8 @@ def _mistakes(element: ElementTree.Element, name: str) -> list[str]:
     for child, (least, most) in table.items():
         if not least <= names.count(child) <= most:
             found.append(f"{name}: {names.count(child)} times {child}")
-    for child_name, child in zip(names, element, strict=True):
-        found += _mistakes(child, child_name)
+    for child_name, part in zip(names, element, strict=True):
+        found += _mistakes(part, child_name)
     if name == "alert" and element.findtext(f"{NAMESPACE}scope") == "Restricted":
         if not element.findtext(f"{NAMESPACE}restriction"):
             found.append("alert: Restricted without restriction")

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from agent.clock import UnitClock
+from agent.delivery.rows import Row
 from agent.messages import Class
 from agent.outbox import Outbox
-from agent.rows import Row
 from agent.store import Store
 from tests.agent.rig import reading
 from tests.waiting import until

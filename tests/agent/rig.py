@@ -13,9 +13,11 @@ import msgspec
 
 from agent import topics
 from agent.alarms.engine import Engine
+from agent.center.receiver import Receiver, Record
 from agent.clock import UnitClock
 from agent.commands import Commands
-from agent.config import Profile, UnitConfig, UplinkConfig
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Row
 from agent.media import wire
 from agent.media.host import MediaHost
 from agent.messages import (
@@ -31,9 +33,7 @@ from agent.messages import (
 )
 from agent.mqtt import Broker, Connection, Message, connect
 from agent.outbox import Outbox
-from agent.ranges import Ranges
-from agent.receiver import Receiver, Record
-from agent.rows import Row
+from agent.settings.tables import Profile, UnitConfig, UplinkConfig
 from agent.store import Store
 from agent.uplink import Uplink
 from agent.verbs import verb_table

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import limits, places
 from agent.alarms.engine import Engine
 from agent.alarms.standing import Standing
 from agent.messages import Alarm, AlarmState, FixBody, Reading
+from agent.settings import limits, places
 from drivers import Quality
 
 POINTS = limits.load(places.named("limits", "responder")).points

@@ -12,9 +12,9 @@ import math
 
 import pytest
 
-from agent import limits, places
 from agent.alarms import gas
 from agent.alarms.setpoints import SetPoint
+from agent.settings import limits, places
 from drivers import Quality
 
 POINTS = limits.load(places.named("limits", "responder")).points

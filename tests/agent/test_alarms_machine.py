@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent import limits, places
 from agent.alarms.engine import Engine
 from agent.alarms.standing import LATCHING, RANK_HIGHEST
 from agent.alarms.validity import TRUSTED
 from agent.annunciator import OFF, SEEN, Annunciator
 from agent.messages import Alarm, AlarmState, Reading
+from agent.settings import limits, places
 from drivers import Quality
 
 POINTS = limits.load(places.named("limits", "responder")).points

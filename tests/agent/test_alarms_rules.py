@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent import limits, places
 from agent.alarms.engine import Engine
 from agent.alarms.validity import Validity
 from agent.annunciator import Annunciator
 from agent.messages import Alarm, AlarmState, Reading
+from agent.settings import limits, places
 from drivers import Quality
 
 POINTS = limits.load(places.named("limits", "responder")).points

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent import replay
+from agent.tools import replay
 from drivers import recording
 from drivers.recording import Chunk
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from agent import lanes as lanes_module
 from agent import mqtt
-from agent.config import UplinkConfig
+from agent.delivery import lanes as lanes_module
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class
+from agent.settings.tables import UplinkConfig
 from agent.store import Store
 from tests.agent.rig import (
     UNIT,
@@ -40,8 +40,8 @@ RARE = (Class.ALARMS, Class.EVENTS, Class.ACK)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "NOBODY_RETRY_S", (0.05, 0.2))
     monkeypatch.setattr("agent.uplink.SAVE_PERIOD_S", 0.05)
-    monkeypatch.setattr("agent.skips.TELL_S", 0.05)
-    monkeypatch.setattr("agent.skips.RETRY_S", (0.05, 0.2))
+    monkeypatch.setattr("agent.delivery.skips.TELL_S", 0.05)
+    monkeypatch.setattr("agent.delivery.skips.RETRY_S", (0.05, 0.2))
 
 
 async def complete(heard: Center, made: Unit) -> None:

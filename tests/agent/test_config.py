@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import check, config
+from agent import config
 from agent.__main__ import main
-from agent.toml import ConfigError, Document, _locate
+from agent.settings.toml import ConfigError, Document, _locate
+from agent.tools import check
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CASES = sorted(FOLDER.glob("*.toml"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent import config
-from agent.dry_run import describe
-from agent.toml import ConfigError
+from agent.settings.toml import ConfigError
+from agent.tools.dry_run import describe
 
 UNIT = '[unit]\nid = "cv-01"\norg = "hubei"\nprofile = "vehicle"\n'
 

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent import contract, traffic
-from agent.config import VERBS
+from agent.center import contract, traffic
 from agent.messages import (
     Alarm,
     AlarmState,
@@ -23,6 +22,7 @@ from agent.messages import (
     Reading,
     join_record,
 )
+from agent.settings.tables import VERBS
 from agent.verbs import ARGUMENTS
 from drivers import Quality
 
@@ -48,7 +48,7 @@ def batch(klass: str = "readings", **changes: Any) -> bytes:
 @pytest.mark.parametrize("name", contract.documents())
 def test_the_published_documents_are_what_the_code_makes(name: str) -> None:
     published = (ROOT / "docs" / "contract" / name).read_text("utf-8")
-    assert published == contract.documents()[name], "run: python -m agent.contract"
+    assert published == contract.documents()[name], "run: python -m agent.center.contract"
 
 
 def test_the_schema_is_one_and_takes_what_units_send() -> None:

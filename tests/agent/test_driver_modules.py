@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.config import driver_names
 from agent.doctor.recognise import FRAMES, candidates
-from agent.replay import Player
+from agent.tools.replay import Player
 from drivers import DriverConfig, recording
 from drivers.recording import Chunk
 

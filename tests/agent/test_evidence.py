@@ -12,13 +12,13 @@ import pytest
 from agent import config
 from agent.__main__ import main
 from agent.alarms.engine import Engine
-from agent.calibration import Calibration
 from agent.clock import BUILT_MS, UnitClock
 from agent.config import driver_names
 from agent.hub import Hub
 from agent.messages import Clock, Reading
+from agent.settings.calibration import Calibration
+from agent.settings.toml import ConfigError
 from agent.supervise import Source
-from agent.toml import ConfigError
 from drivers import Fix, Quality, Sample
 
 HEAD = '[unit]\nid = "cv-01"\norg = "hubei"\nprofile = "vehicle"\n'

@@ -17,12 +17,12 @@ from agent.alarms.exposure import Wearer
 from agent.alarms.setpoints import SetPoint
 from agent.clock import UnitClock
 from agent.commands import Commands
-from agent.config import UplinkConfig
+from agent.delivery.rows import Row
 from agent.exposures import Exposures
 from agent.messages import Ack, Alarm, Clock, Event, Mark, Reading
 from agent.mqtt import Message
 from agent.outbox import Outbox
-from agent.rows import Row
+from agent.settings.tables import UplinkConfig
 from agent.store import Store
 from drivers import Quality
 from tests.waiting import until

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.gap_closer import MAX_ASKED, PATIENCE_S, PIECE, QUESTIONS, RETRY_S, GapCloser
-from agent.receiver import Gap
+from agent.center.gap_closer import MAX_ASKED, PATIENCE_S, PIECE, QUESTIONS, RETRY_S, GapCloser
+from agent.center.receiver import Gap
 
 EPOCH = "1700000000000-aaaa"
 

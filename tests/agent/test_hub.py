@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import limits, places
 from agent.alarms.engine import Engine
 from agent.clock import UnitClock
+from agent.delivery.rows import Row
 from agent.hub import Hub
 from agent.messages import Alarm, Class, Reading
 from agent.outbox import Outbox
-from agent.rows import Row
+from agent.settings import limits, places
 from agent.store import Store
 from drivers import Fix, Quality, Sample
 

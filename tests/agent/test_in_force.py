@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent import in_force, limits, places
 from agent.alarms.setpoints import SetPoint
 from agent.messages import Reading
+from agent.settings import in_force, limits, places
 from drivers import Quality
 
 POINTS = limits.load(places.named("limits", "responder")).points

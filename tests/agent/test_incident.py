@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent import incident
 from agent.clock import UnitClock
-from agent.incident import BEGINNING, FILE, Head, Incident, digest
-from agent.incident_check import Check
+from agent.delivery.rows import Row
+from agent.incident import record as incident
+from agent.incident.check import Check
+from agent.incident.record import BEGINNING, FILE, Head, Incident, digest
 from agent.messages import Class, Event, Mark
-from agent.rows import Row
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -304,7 +304,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         goes_on.wait(PATIENCE_S)
         sync(number)
 
-    monkeypatch.setattr("agent.incident.os.fdatasync", wait_then_sync)
+    monkeypatch.setattr("agent.incident.record.os.fdatasync", wait_then_sync)
     yield goes_on
     goes_on.set()
 
@@ -350,7 +350,7 @@ def test_a_full_disk_is_tried_again_and_no_line_is_written_twice(
             raise OSError(28, "No space left on device")
         return write_now(number, data[:taken])
 
-    monkeypatch.setattr("agent.incident.os.write", short_write)
+    monkeypatch.setattr("agent.incident.record.os.write", short_write)
     with log_in(tmp_path) as log:
         for seq in range(1, 6):
             log.record(row(seq))

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import cap
 from agent.__main__ import main
 from agent.annunciator import PATTERNS
 from agent.clock import UnitClock
-from agent.incident import FILE, Incident, Line
-from agent.incident_check import Check
-from agent.incident_words import WORDS
+from agent.delivery.rows import Row
+from agent.incident import cap
+from agent.incident.check import Check
+from agent.incident.record import FILE, Incident, Line
+from agent.incident.words import WORDS
 from agent.messages import Alarm, AlarmState, Class, Clock, Event, FixBody, Mark, Reading
-from agent.rows import Row
 from drivers import Quality
 from tests.agent.cap_schema import NAMESPACE, mistakes
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from agent.__main__ import main
-from agent.incident import FILE, Line
-from agent.incident_check import Check
+from agent.incident.check import Check
+from agent.incident.record import FILE, Line
 from drivers.sim import winsen
 from drivers.sim.line import Line as Wire
 from tests.agent.agent_process import agent

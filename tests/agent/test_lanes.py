@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent import lanes as lanes_module
-from agent.rows import Row
+from agent.delivery import lanes as lanes_module
+from agent.delivery.rows import Row
 from agent.store import Store
 from tests.agent.brokers import CONNECT, PUBLISH, SUBSCRIBE, Gate, read_packet, scripted
 from tests.agent.rig import (

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agent import log
-from agent.config import LogConfig, LogFormat, LogLevel
+from agent.settings.tables import LogConfig, LogFormat, LogLevel
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent import check, config
+from agent import config
 from agent.alarms.setpoints import Override
-from agent.toml import Document, value_of
+from agent.settings import tables
+from agent.settings.toml import Document, value_of
+from agent.tools import check
 from drivers.panel import PanelConfig
 
 FOLDER = Path(__file__).parents[2] / "config"
@@ -23,22 +25,22 @@ MANUAL = "\n".join(
     (FOLDER / name).read_text(encoding="utf-8")
     for name in ("agent.toml", "weather.toml", "kit.toml")
 )
-PROFILES = [FOLDER / f"{profile.value}.toml" for profile in config.Profile]
+PROFILES = [FOLDER / f"{profile.value}.toml" for profile in tables.Profile]
 EXAMPLE = "## 例 example"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 ENGLISH = re.compile(r"[A-Za-z]{2,}")
 
 TABLES: dict[str, type[msgspec.Struct]] = {
-    "unit": config.UnitConfig,
-    "store": config.StoreConfig,
-    "log": config.LogConfig,
-    "source": config.SourceTable,
-    "alarms": config.AlarmsConfig,
+    "unit": tables.UnitConfig,
+    "store": tables.StoreConfig,
+    "log": tables.LogConfig,
+    "source": tables.SourceTable,
+    "alarms": tables.AlarmsConfig,
     "alarms.override": Override,
     "panel": PanelConfig,
-    "media": config.MediaConfig,
-    "camera": config.CameraConfig,
-    "uplink": config.UplinkConfig,
+    "media": tables.MediaConfig,
+    "camera": tables.CameraConfig,
+    "uplink": tables.UplinkConfig,
 }
 INNER = {"alarms": {"override"}}
 """Keys that have a table of their own."""

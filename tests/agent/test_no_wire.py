@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config, dry_run
+from agent import config
+from agent.settings.toml import ConfigError
 from agent.supervise import Source
-from agent.toml import ConfigError
+from agent.tools import dry_run
 from drivers import Fix, Sample
 from drivers.sim import power
 

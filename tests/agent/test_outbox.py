@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent import outbox as outbox_module
-from agent.cursor import Cursor
+from agent.delivery.cursor import Cursor
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Epoch, Row
 from agent.messages import Class, Clock, epoch_order
 from agent.outbox import LATE_MS
-from agent.ranges import Ranges
-from agent.rows import Epoch, Row
 from agent.store import Store
 from tests.agent.rig import Unit, alarm
 from tests.waiting import until

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from agent import overlay
-from agent.config import Profile, UnitConfig
 from agent.messages import Alarm, AlarmState, FixBody, Mark, Reading
 from agent.overlay import READINGS_MAX, Overlay
+from agent.settings.tables import Profile, UnitConfig
 from drivers import Quality
 
 UNIT = UnitConfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.pace import FEWEST, FIRST, MOST, SLACK_S, Pace
+from agent.delivery.pace import FEWEST, FIRST, MOST, SLACK_S, Pace
 
 
 def drive(pace: Pace, rate: float, rtt_s: float, seconds: float) -> list[float]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import config, provision
 from agent.__main__ import main
-from agent.bundle import BYTES_MAX, BundleError, Manifest, pack, unpack
+from agent.tools.bundle import BYTES_MAX, BundleError, Manifest, pack, unpack
 from tests.agent.agent_process import AgentProcess
 from tests.agent.brokers import Authority
 from tests.agent.test_signing import KEY, OTHER, pem, public

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ranges import Ranges
+from agent.delivery.ranges import Ranges
 
 EDGE = 40
 NUMBERS = st.integers(-3, EDGE)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import receiver as receiver_module
 from agent import topics
+from agent.center import receiver as receiver_module
+from agent.center.receiver import Counts, Gap, Receiver
 from agent.messages import Class, Mark
-from agent.receiver import Counts, Gap, Receiver
 
 UNIT = "ex-cv-01"
 EPOCHS = ("1700000000000-aaaa", "1700000100000-bbbb", "1700000200000-cccc")

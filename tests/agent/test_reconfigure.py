@@ -14,8 +14,8 @@ import pytest
 from agent import signing
 from agent.clock import boot_id, boottime_ms
 from agent.messages import Class, Event
-from agent.reconfigure import Reconfigure
-from agent.remote import Kept, Remote, Trial
+from agent.settings.reconfigure import Reconfigure
+from agent.settings.remote import Kept, Remote, Trial
 from agent.verbs import ARGUMENTS
 from tests.agent.rig import ROOT, Center, Unit, center, unit, uplink_config
 from tests.agent.test_signing import KEY, command, public

@@ -11,11 +11,11 @@ import pytest
 
 from agent.alarms.engine import Engine
 from agent.clock import UnitClock
+from agent.delivery.rows import Row
 from agent.hub import Hub
 from agent.messages import Class, FixBody, Mark, Reading
 from agent.outbox import Outbox
 from agent.refusal import refused
-from agent.rows import Row
 from agent.store import Store
 from drivers import Fix, Quality, Sample, nmea
 from drivers.checksum import xor8

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from agent.messages import Class
-from agent.remote import Changed, Kept, Remote
-from agent.strictness import loosened
+from agent.settings.remote import Changed, Kept, Remote
+from agent.settings.strictness import loosened
 from tests.agent.agent_process import AgentProcess, agent
 from tests.agent.rig import Center, center
 from tests.agent.test_reconfigure import trial, written

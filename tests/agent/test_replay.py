@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent import replay
 from agent.__main__ import main
+from agent.tools import replay
 from drivers.sim import nmea as nmea_twin
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import app, restart
+from agent import app
 from agent.__main__ import main
 from agent.config import Config
-from agent.remote import Kept, Remote
-from agent.restart import Stop
+from agent.settings import restart
+from agent.settings.remote import Kept, Remote
+from agent.settings.restart import Stop
 from tests.agent.test_reconfigure import trial, written
 
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent import retention
 from agent.clock import UnitClock
-from agent.config import StoreConfig
-from agent.messages import Class, Clock
-from agent.retention import (
+from agent.delivery import retention
+from agent.delivery.retention import (
     DAY_MS,
     Deleted,
     delete_large,
@@ -21,7 +19,9 @@ from agent.retention import (
     keep_within,
     limit_bytes,
 )
-from agent.rows import Row
+from agent.delivery.rows import Row
+from agent.messages import Class, Clock
+from agent.settings.tables import StoreConfig
 from agent.store import Store
 from tests.agent.rig import Unit
 from tests.waiting import until

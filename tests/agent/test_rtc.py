@@ -12,13 +12,13 @@ import pytest
 
 from agent import rtc, signing, topics
 from agent.clock import UnitClock
-from agent.config import Profile, UnitConfig, UplinkConfig
 from agent.media import wire
 from agent.media.host import MediaHost
 from agent.media.wire import MediaError
 from agent.messages import Answer, Clock, Mark, Offer, Still
 from agent.mqtt import Message
 from agent.rtc import Signalling
+from agent.settings.tables import Profile, UnitConfig, UplinkConfig
 from tests.agent.test_signing import KEY, public
 from tests.waiting import until
 

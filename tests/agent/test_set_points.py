@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config, limits
+from agent import config
 from agent.alarms import conversion
-from agent.toml import ConfigError
+from agent.settings import limits
+from agent.settings.toml import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "config" / "limits"
 UNIT = '[unit]\nid = "cv-01"\norg = "hubei"\nprofile = "{}"\n'

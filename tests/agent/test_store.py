@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from agent import store as store_module
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Row
+from agent.delivery.writer import Job, RefusedError, Writer
 from agent.messages import Class
 from agent.outbox import Outbox
-from agent.ranges import Ranges
-from agent.rows import Row
 from agent.store import REMEMBERED_COMMANDS, Store, StoreError
-from agent.writer import Job, RefusedError, Writer
 from tests.agent.rig import Unit
 from tests.waiting import until
 
@@ -238,7 +238,7 @@ class FickleFile:
 async def test_while_the_disk_refuses_reads_are_served_and_order_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agent.writer.RETRY_S", 0.01)
+    monkeypatch.setattr("agent.delivery.writer.RETRY_S", 0.01)
     file, seen, failures = FickleFile(), list[str](), list[OSError]()
     troubles: list[str] = []
     writer = Writer(file, "disk", failures.append, troubles.append)

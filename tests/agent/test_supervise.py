@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent import config
+from agent.settings.toml import Document
 from agent.supervise import Source
-from agent.toml import Document
 from drivers import Counters, Emit, Fix, Port, Sample
 from drivers.port import open_port
 from drivers.sim import winsen

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import lanes as lanes_module
+from agent.center.receiver import Gap
+from agent.delivery import lanes as lanes_module
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class, Status
-from agent.receiver import Gap
 from agent.store import Store
 from tests.agent.rig import (
     UNIT,

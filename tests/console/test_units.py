@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.center.gap_closer import PATIENCE_S
+from agent.center.receiver import Gap
 from agent.console import units as units_module
 from agent.console.units import SERIES_MS, Units
-from agent.gap_closer import PATIENCE_S
-from agent.receiver import Gap
 from tests.console.wire import (
     ALARM,
     EPOCH,

@@ -12,8 +12,8 @@ import pytest
 from agent.alarms import gas, standing
 from agent.alarms.exposure import CODES as DOSES
 from agent.console import build_web
-from agent.evidence import GASES
 from agent.messages import AlarmState, Outcome
+from agent.settings.evidence import GASES
 from agent.verbs import ARGUMENTS
 from drivers import Quality
 

@@ -19,8 +19,8 @@ import msgspec
 
 from agent.alarms.freshness import ANY
 from agent.alarms.standing import RANKS
-from agent.evidence import GASES
 from agent.refusal import REFUSED
+from agent.settings.evidence import GASES
 from drivers import Instrument
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,6 +22,7 @@ from agent.__main__ import main
 from agent.doctor import unit, words
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
+from agent.settings import tables
 from drivers.sim import winsen
 from drivers.sim.line import Line
 from tests.mosquitto import Mosquitto, find_free_port
@@ -178,7 +179,7 @@ def test_the_end_of_a_certificate_is_seen_coming(
     tmp_path: Path, days: int, expected: str, level: Level
 ) -> None:
     path = certificate(tmp_path / "ca.pem", days)
-    (found,) = unit.certificates(config.UplinkConfig(name="c", host="h", ca_file=str(path)), NOW)
+    (found,) = unit.certificates(tables.UplinkConfig(name="c", host="h", ca_file=str(path)), NOW)
     assert (found.code, found.level) == (expected, level)
     assert found.data["until"] == f"{NOW + dt.timedelta(days=days):%Y-%m-%d}"
 
@@ -188,13 +189,13 @@ def test_the_first_to_end_of_a_chain_counts(tmp_path: Path) -> None:
     chain.write_bytes(
         certificate(tmp_path / "a", 300).read_bytes() + certificate(tmp_path / "b", 3).read_bytes()
     )
-    (found,) = unit.certificates(config.UplinkConfig(name="c", host="h", ca_file=str(chain)), NOW)
+    (found,) = unit.certificates(tables.UplinkConfig(name="c", host="h", ca_file=str(chain)), NOW)
     assert found.code == "certificate_soon"
 
 
 def test_files_that_are_no_certificates_are_told(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("hello")
-    settings = config.UplinkConfig(
+    settings = tables.UplinkConfig(
         name="c", host="h", ca_file=str(tmp_path / "absent"), cert_file=str(tmp_path / "x.pem")
     )
     codes = [finding.code for finding in unit.certificates(settings, NOW)]

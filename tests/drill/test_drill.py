@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from agent import places
 from agent.mqtt import Broker, Message, connect
+from agent.settings import places
 from tests.mosquitto import Mosquitto, find_mosquitto
 from tests.waiting import until, wait_until
 

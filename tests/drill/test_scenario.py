@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import places
 from agent.__main__ import main
 from agent.drill import scenario as scenarios
 from agent.drill.scenario import Kind
-from agent.toml import ConfigError, Document
+from agent.settings import places
+from agent.settings.toml import ConfigError, Document
 
 GOOD = """\
 title = { zh = "试", en = "Trial" }

@@ -12,7 +12,7 @@ from agent.drill import scenario as scenarios
 from agent.drill.cell import CELLS, RECOVERY, Cell
 from agent.drill.scenario import Scenario
 from agent.drill.world import World
-from agent.toml import Document
+from agent.settings.toml import Document
 
 TEXT = """
 title = {{ zh = "试", en = "Trial" }}

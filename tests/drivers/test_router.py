@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import check
+from agent.tools import check
 from drivers import Quality
 from drivers.noport import NoPort
 from drivers.router import TRIES, Config, Decoder, Driver

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drivers import Fix, Quality, Sample
+from drivers.ninebyte import QUESTION
 from drivers.port import open_port
-from drivers.winsen import GASES, MODULES, QUESTION, Config, Decoder, Driver, is_frame
+from drivers.winsen import GASES, MODULES, Config, Decoder, Driver, is_frame
 
 from .ptys import pty, run_until
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
-from agent import config, rtc, topics, traffic
+from agent import config, rtc, topics
+from agent.center import traffic
+from agent.center.receiver import Receiver
 from agent.clock import UnitClock
 from agent.media.wire import MediaError
 from agent.messages import Mark
 from agent.mqtt import Message
-from agent.receiver import Receiver
-from agent.toml import ConfigError, Document
+from agent.settings import tables
+from agent.settings.toml import ConfigError, Document
 from drivers import modbus, recording, rfc2217
 
 from . import judge
@@ -132,7 +134,7 @@ class Offers:
         unit = SimpleNamespace(mark=Mark.ACTUAL, id=UNIT)
         group = SimpleNamespace(create_task=self._at_once)
         media = SimpleNamespace(offer=self._refuse, close=lambda session: None)
-        uplink = config.UplinkConfig(name="center", host="broker", verbs=(rtc.VERB,))
+        uplink = tables.UplinkConfig(name="center", host="broker", verbs=(rtc.VERB,))
         self._uplink = SimpleNamespace(config=uplink, publish=self._publish)
         self._said = 0
         self._signalling = rtc.Signalling(

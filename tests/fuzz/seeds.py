@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent import replay
+from agent.tools import replay
 from drivers import recording
 from drivers.recording import Chunk
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import replay
+from agent.tools import replay
 from drivers import DriverModule, Fix, Quality, Sample
 from drivers.recording import Chunk
 

@@ -60,12 +60,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 async def play(
     folder: Path, broker: Mosquitto, program: Sequence[str], *, seconds: float, seed: int,
     settle_s: float = SETTLE_S, only: Sequence[str] = (),
+    delay_s: float = 0.0,
 ) -> Result:  # fmt: skip
-    """Torture an agent for so long, then let it settle and count.  `only`: these faults alone."""
+    """Torture an agent for so long, then let it settle and count.  `only`: these faults alone;
+    `delay_s`: each way of the link takes so long, so that something is always under way."""
     rng = random.Random(seed)
     unit = Unit(folder, program)
     recorder = Recorder(Broker.from_url(broker.url), ORG, [UNIT], lambda _: None)
     async with BadLink(broker.port, rng) as link, asyncio.TaskGroup() as group:
+        link.delay_s = delay_s
         unit.configure(link.port)
         tasks = [
             group.create_task(unit.feed(), name="feed"),

@@ -6,8 +6,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from agent import lanes
-from agent.rows import Row
+from agent.delivery import lanes
+from agent.delivery.rows import Row
 from tests.torture import moved_clock
 
 _publish = lanes.Lanes._publish

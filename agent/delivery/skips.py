@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.config import UnitConfig
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Row
 from agent.messages import Class, Skipped
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
-from agent.ranges import Ranges
-from agent.rows import Row
+from agent.settings.tables import UnitConfig
 
 TELL_S = 1.0
 """Ranges are gathered for so long; a receiver waits longer before it asks."""

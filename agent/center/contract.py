@@ -1,6 +1,7 @@
 """The published contract: JSON Schema and AsyncAPI, made from messages.py.
 
-`docs/contract/` holds what this makes (`python -m agent.contract`); a test keeps it the same.
+`docs/contract/` holds what this makes (`python -m agent.center.contract`); a test
+keeps it the same.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def _pretty(document: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    folder = Path(__file__).resolve().parents[1] / "docs" / "contract"
+    folder = Path(__file__).resolve().parents[2] / "docs" / "contract"
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents().items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from agent.ranges import Ranges
-from agent.rows import Row
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Row
 from agent.store import Store
 
 

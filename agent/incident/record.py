@@ -25,9 +25,9 @@ import msgspec
 
 from agent.clock import UnitClock
 from agent.config import Config
+from agent.delivery.rows import Row
 from agent.messages import Class, Clock, Mark
 from agent.outbox import Outbox
-from agent.rows import Row
 
 log = logging.getLogger(__name__)
 

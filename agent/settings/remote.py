@@ -17,7 +17,7 @@ import msgspec
 from agent import config
 from agent.clock import boot_id, boottime_ms
 from agent.config import Config
-from agent.toml import ConfigError, Document, Where
+from agent.settings.toml import ConfigError, Document, Where
 
 FILE = "remote.json"
 OWN_TABLES = {"log": {"format", "level"}, "media": {"enabled"},

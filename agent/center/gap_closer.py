@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.receiver import Gap
+from agent.center.receiver import Gap
 
 PATIENCE_S = 2.0
 RETRY_S = 4.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent import config, evidence, limits
-from agent.toml import ConfigError, Document
+from agent import config
+from agent.settings import evidence, limits
+from agent.settings.toml import ConfigError, Document
 from drivers import modbus_map, router_map
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from agent import messages, topics
-from agent.contract import PLAIN
+from agent.center.contract import PLAIN
+from agent.center.receiver import Receiver
 from agent.messages import Class
-from agent.receiver import Receiver
 from agent.verbs import ARGUMENTS
 
 LINE_MAX = 4 * 1024 * 1024

@@ -16,15 +16,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.config import UnitConfig, UplinkConfig
-from agent.cursor import Cursor
+from agent.delivery.cursor import Cursor
+from agent.delivery.pace import Pace
+from agent.delivery.ranges import Ranges
+from agent.delivery.rows import Row
+from agent.delivery.skips import Filter, Skips
 from agent.messages import Class, Event, epoch_order
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
 from agent.outbox import URGENT, Outbox
-from agent.pace import Pace
-from agent.ranges import Ranges
-from agent.rows import Row
-from agent.skips import Filter, Skips
+from agent.settings.tables import UnitConfig, UplinkConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,17 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.incident import BEGINNING, LINE_MAX, Cut, Head, Line, Rotated, decode_line, digest, files
+from agent.incident.record import (
+    BEGINNING,
+    LINE_MAX,
+    Cut,
+    Head,
+    Line,
+    Rotated,
+    decode_line,
+    digest,
+    files,
+)
 
 MISTAKES_MAX = 100
 T = TypeVar("T", bound=msgspec.Struct)

@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from agent import cap
-from agent.config import StoreConfig
-from agent.incident import Line
-from agent.incident_check import Check
-from agent.incident_words import LANGUAGES, word
+from agent.incident import cap
+from agent.incident.check import Check
+from agent.incident.record import Line
+from agent.incident.words import LANGUAGES, word
+from agent.settings.tables import StoreConfig
 
 BROKEN = 1
 USED_WRONGLY = 2

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent import limits, places
 from agent.alarms.setpoints import EXPOSURE, LIMITS, Override, SetPoint
-from agent.toml import ConfigError, Document, did_you_mean
+from agent.settings import limits, places
+from agent.settings.toml import ConfigError, Document, did_you_mean
 from drivers import Span
 
 if TYPE_CHECKING:
-    from agent.config import AlarmsConfig, Profile, SourceConfig
+    from agent.config import SourceConfig
+    from agent.settings.tables import AlarmsConfig, Profile
 
 ON_PEOPLE = ("soldier", "vehicle")
 """Profiles whose unit is with people."""

@@ -15,9 +15,9 @@ from collections.abc import Callable
 import msgspec
 
 from agent.clock import UnitClock, boottime_ms
-from agent.config import StoreConfig
+from agent.delivery.rows import Epoch, Gone, Row
 from agent.messages import Class, Clock
-from agent.rows import Epoch, Gone, Row
+from agent.settings.tables import StoreConfig
 from agent.store import Store
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from agent.incident import T_MAX, Line
-from agent.incident_words import BEFORE, LANGUAGES, TAGS, sentence, word
+from agent.incident.record import T_MAX, Line
+from agent.incident.words import BEFORE, LANGUAGES, TAGS, sentence, word
 from agent.messages import Alarm, FixBody, Mark, Reading
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"

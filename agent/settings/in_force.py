@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from agent.alarms import conversion
 from agent.alarms.setpoints import SetPoint
-from agent.evidence import GASES
 from agent.messages import Air, LimitStatus, Reading
+from agent.settings.evidence import GASES
 from drivers import Quality
 
 Point = Callable[[str, str], SetPoint | None]

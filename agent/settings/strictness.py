@@ -9,7 +9,7 @@ import msgspec
 
 from agent.alarms.setpoints import LIMITS, SetPoint
 from agent.config import Config, SourceConfig
-from agent.set_points import ON_PEOPLE
+from agent.settings.set_points import ON_PEOPLE
 
 FALLING = ("deficient", "critical")
 """Limits that are stricter the higher they are."""

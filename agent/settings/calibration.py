@@ -10,7 +10,7 @@ import datetime as dt
 
 import msgspec
 
-from agent.evidence import GASES
+from agent.settings.evidence import GASES
 from drivers import Fix, Quality, Sample
 
 DAY = dt.timedelta(days=1)

@@ -9,7 +9,7 @@ import msgspec
 from agent.alarms import conversion
 from agent.alarms.conversion import Air
 from agent.alarms.setpoints import SetPoint
-from agent.toml import Document, build
+from agent.settings.toml import Document, build
 
 ROUNDING = 0.03
 """How far a limit in ppm may be from the mg/m3 that it is derived from: 0.34 for 0.339."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 import drivers
-from agent.toml import Document, build, did_you_mean
+from agent.settings.toml import Document, build, did_you_mean
 from drivers import Counters, DriverConfig, DriverModule, Fix, Sample, recording
 
 USAGE_ERROR = 2

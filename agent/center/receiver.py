@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from agent import topics
+from agent.delivery.ranges import Ranges
 from agent.messages import (
     Ack,
     Alarm,
@@ -32,7 +33,6 @@ from agent.messages import (
     Status,
     epoch_order,
 )
-from agent.ranges import Ranges
 
 MAX_UNITS = 10_000
 MAX_EPOCHS = 64

@@ -14,9 +14,9 @@ from agent.clock import boot_id, boottime_ms
 from agent.commands import RefusedError, Verb
 from agent.config import Config
 from agent.messages import Outcome
-from agent.remote import Notice, Remote, Trial, settable
-from agent.strictness import loosened
-from agent.toml import ConfigError
+from agent.settings.remote import Notice, Remote, Trial, settable
+from agent.settings.strictness import loosened
+from agent.settings.toml import ConfigError
 from agent.verbs import ARGUMENTS, ConfigConfirmArgs, ConfigGetArgs, ConfigSetArgs, RestartArgs
 
 _SECRET = re.compile(r"(password|secret|token|community)(?!_file)")

@@ -1,0 +1,1 @@
+"""The far side: what a command center does with records, and the published contract."""

@@ -1,0 +1,1 @@
+"""Durable delivery below the outbox: the writing thread, cursors, lanes, retention."""

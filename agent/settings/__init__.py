@@ -1,0 +1,1 @@
+"""What a unit is told: reading and checking files, limits in force, changes from afar."""
