@@ -119,7 +119,7 @@ def test_warm_up_and_over_range() -> None:
 
 @pytest.mark.parametrize("model", list(sim.VERSIONS))
 async def test_twin_with_every_fault(tmp_path: Path, model: str) -> None:
-    config = Config(period_s=0.06, timeout_s=0.05, quiet_s=0.02)
+    config = Config(period_s=0.06, timeout_s=0.3, quiet_s=0.02)
     async with Line(tmp_path / "tube") as line:
         twin = sim.Twin(line, model=model)
         # A spoilt last bit is one count more or less: there is no checksum that would show it.

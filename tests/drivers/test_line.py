@@ -202,7 +202,7 @@ async def test_a_twin_without_a_checksum(tmp_path: Path) -> None:
 
 
 async def test_an_asked_twin_with_faults(tmp_path: Path) -> None:
-    config = msgspec.structs.replace(PROBE, period_s=0.06, timeout_s=0.05)
+    config = msgspec.structs.replace(PROBE, period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "probe") as line:
         twin = sim.Twin(line, format="asked")
         # Neither checksum nor pattern: a spoilt last digit cannot be seen.

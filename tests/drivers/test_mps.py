@@ -142,7 +142,7 @@ def test_an_echo_is_no_noise() -> None:
 
 
 async def test_twin_with_every_fault(tmp_path: Path) -> None:
-    config = Config(period_s=0.06, timeout_s=0.05)
+    config = Config(period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "mps") as line:
         twin = sim.Twin(line, cycle_s=0.01)
         await trials.stands_all_faults(

@@ -161,7 +161,7 @@ async def test_twin_with_every_fault(
     keys: dict[str, Any],
 ) -> None:
     made = {"map": model, **keys}
-    config = Config(period_s=0.03, timeout_s=0.05, gap_s=0.0, **made)
+    config = Config(period_s=0.03, timeout_s=0.3, gap_s=0.0, **made)
     reads = len(config.load_map().read)
     async with Line(tmp_path / "bus") as line:
         twin = probes.Twin(line, model=model, response_s=0.0)

@@ -120,7 +120,7 @@ def test_garbage_is_never_raised_and_holds_nothing_back(data: bytes) -> None:
 
 
 async def test_twin_with_every_fault(tmp_path: Path) -> None:
-    config = Config(warmup_s=0.0, period_s=0.06, timeout_s=0.05)
+    config = Config(warmup_s=0.0, period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "pm") as line:
         twin = sim.Twin(line, result_s=0.0)
         # What the line spoils is the last byte: the closing flag.

@@ -72,7 +72,7 @@ def test_garbage_is_never_raised(data: bytes) -> None:
 
 @pytest.mark.parametrize("mode", ["active", "query"])
 async def test_twin_with_every_fault(tmp_path: Path, mode: Literal["active", "query"]) -> None:
-    config = Config(gas="co", decimals=1, mode=mode, period_s=0.06, timeout_s=0.05)
+    config = Config(gas="co", decimals=1, mode=mode, period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "gas") as line:
         twin = sim.Twin(line, mode=mode, period_s=0.02)
         await trials.stands_all_faults(line, twin, Driver(config), "co", (35.0, 12.5))

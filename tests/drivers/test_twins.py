@@ -74,7 +74,7 @@ async def test_a_gas_module_is_back_in_step_within_two_frames(
 ) -> None:
     async with Line(tmp_path / "gas", noise_seed=n) as line:
         twin = winsen.Twin(line, module="ze07", mode=mode, period_s=PERIOD_S)
-        config = winsen_driver.Config(module="ze07", mode=mode, period_s=0.06, timeout_s=0.05)
+        config = winsen_driver.Config(module="ze07", mode=mode, period_s=0.06, timeout_s=0.3)
         driver = winsen_driver.Driver(config)
         twin.set(co=35.0)
         async with run(line, twin, driver, "co") as got:
@@ -145,7 +145,7 @@ async def test_one_silent_head_among_two_is_told_and_comes_back(tmp_path: Path) 
         twin = modbus.Twin(line, addresses=[1, 2], gases=["co", "h2s"], response_s=0.0)
         twin.set(co=42.0, h2s=5.5)
         driver = modbus_driver.Driver(
-            modbus_driver.Config(addresses=(1, 2), period_s=0.05, timeout_s=0.05, gap_s=0.0)
+            modbus_driver.Config(addresses=(1, 2), period_s=0.05, timeout_s=0.3, gap_s=0.0)
         )
         async with run(line, twin, driver, "h2s") as got:
             await got.reads(5.5)

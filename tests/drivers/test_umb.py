@@ -188,7 +188,7 @@ def test_error_texts(keys: dict[str, Any], sentence: str) -> None:
 
 
 def quick(**keys: Any) -> Config:
-    return Config(mount="fixed", period_s=0.05, timeout_s=0.1, **keys)
+    return Config(mount="fixed", period_s=0.05, timeout_s=0.3, **keys)
 
 
 async def test_twin_with_every_fault(tmp_path: Path) -> None:

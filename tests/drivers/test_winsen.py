@@ -302,7 +302,7 @@ async def test_query_mode_survives_a_cut_reply_a_bad_one_and_none() -> None:
     good = frame(0x86, 0x01, 0x2C, 0, 0, 0, 0)
     bad = good[:-1] + bytes((good[-1] ^ 1,))
     async with pty() as (master, device):
-        config = Config(module="ze15", mode="query", period_s=0.05, timeout_s=0.05)
+        config = Config(module="ze15", mode="query", period_s=0.05, timeout_s=0.3)
         driver = Driver(config)
         answer_questions(master, [good, good, good[:4], good, good, bad, b"", good, good, good])
         got = await run_until(driver, device, lambda got: len(got) >= 7)

@@ -232,7 +232,7 @@ def test_the_only_words_that_are_ever_said() -> None:
 
 @pytest.mark.parametrize("mode", ["poll", "auto"])
 async def test_twin_with_every_fault(tmp_path: Path, mode: Literal["poll", "auto"]) -> None:
-    config = Config(mount="fixed", mode=mode, crc=True, messages=(2,), period_s=0.06, timeout_s=0.1)
+    config = Config(mount="fixed", mode=mode, crc=True, messages=(2,), period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "wxt") as line:
         twin = sim.Twin(line, mode=mode, crc=True, period_s=0.02)
         # In automatic mode the four messages take turns, and one in four has the temperature.

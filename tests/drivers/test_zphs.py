@@ -94,7 +94,7 @@ def test_a_false_header_holds_the_reply_back_until_the_line_is_quiet() -> None:
 
 @pytest.mark.parametrize("echo", [False, True])
 async def test_twin_with_every_fault(tmp_path: Path, echo: bool) -> None:
-    config = Config(period_s=0.06, timeout_s=0.05)
+    config = Config(period_s=0.06, timeout_s=0.3)
     async with Line(tmp_path / "board") as line:
         twin = sim.Twin(line, echo=echo)
         # An echo is a frame of its own on the twin's line.
