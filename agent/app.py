@@ -229,6 +229,9 @@ class App:
         self._status_due.set()
 
     def _uplink_changed(self, uplink: Uplink) -> None:
+        if self._state == "stopped":
+            # The final status has named the last number.
+            return
         name = "uplink_up" if uplink.state == "up" else "uplink_down"
         self.hub.event(name, uplink.config.name, uplink.detail)
         uplink.publish_status()
@@ -395,33 +398,37 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
         group.create_task(source.run(), name=f"source[{source.config.name}]")
         for source in app.sources
     ]
-    parts = {
+    makers = {
         "silence": app.watch_silence(),
-        "status": app.rewrite_status(),
         "clock": app.check_clock(),
         "overlay": app.draw_overlay(),
         "media": app.media.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
-        "store": app.fail_with_store(),
         "reconfigure": reconfigure.watch(app.store.flush),
+    }
+    senders = {
+        "status": app.rewrite_status(),
+        "store": app.fail_with_store(),
         "watchdog": health.feed_watchdog(lambda: not app.store.failed.done()),
         **{f"uplink[{uplink.config.name}]": uplink.run() for uplink in app.uplinks},
     }
-    tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+    making = [group.create_task(part, name=name) for name, part in makers.items()]
+    sending = [group.create_task(part, name=name) for name, part in senders.items()]
     health.notify("READY=1")
     log.info("unit %s: %d sources, %d uplinks, epoch %s", app.config.unit.id, len(sources),
              len(app.uplinks), app.outbox.epoch.name)  # fmt: skip
     await stop.wait()
     if not stop.again:
         health.notify("STOPPING=1")
-    await _end(sources)
+    # Nothing may make a record after the last one: a sensor that is stopped is not silent.
+    await _end([*sources, *making])
     app.hub.event("stopping", "agent")
     if app.exposures is not None:
         app.exposures.keep()
     # Only what is committed counts as waiting, and as the last number in the final status.
     await app.store.flush()
     await app.drain()
-    await _end([*tasks, *app.signalling.tasks])
+    await _end([*sending, *app.signalling.tasks])
     for uplink in app.uplinks:
         uplink.cursor.save()
     await app.store.flush()

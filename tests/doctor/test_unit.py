@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,8 @@ async def test_a_port_of_the_network_is_connected_and_given_back(tmp_path: Path)
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
         gone.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -110,6 +112,7 @@ async def test_a_port_of_the_network_is_connected_and_given_back(tmp_path: Path)
     found = await examined(write(tmp_path, text))
     await asyncio.wait_for(gone.wait(), 5)
     server.close()
+    await server.wait_closed()
     assert code(found, "source_", "gas").code == "source_reachable"
     far = code(found, "source_", "far")
     assert far.code == "source_unreachable"

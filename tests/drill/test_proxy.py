@@ -18,16 +18,19 @@ class Echo:
     def __init__(self) -> None:
         self.received = b""
         self.accepted = 0
+        self.open = 0
         self.port = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        self.open += 1
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65_536):
                 self.received += data
                 writer.write(data)
                 await writer.drain()
         await _close(writer)
+        self.open -= 1
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
@@ -56,6 +59,8 @@ async def echo() -> AsyncIterator[Echo]:
     yield end
     server.close()
     await server.wait_closed()
+    # Server.wait_closed (3.11) does not wait for connections.
+    await until(lambda: end.open == 0, "the connections are let go")
 
 
 async def test_bytes_pass_both_ways(echo: Echo) -> None:

@@ -298,6 +298,8 @@ async def server_that_says(answer: bytes) -> AsyncIterator[str]:
             while await reader.read(1024):
                 pass
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
         gone.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)

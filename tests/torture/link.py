@@ -54,9 +54,15 @@ class BadLink:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.cut:
+        self._writers.add(writer)
+        try:
+            if not self.cut:
+                await self._pass_on(reader, writer)
+        finally:
+            self._writers.discard(writer)
             writer.transport.abort()
-            return
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             ends = {writer, far_writer}
@@ -74,7 +80,6 @@ class BadLink:
                 self._writers -= ends
                 for end in ends:
                     end.transport.abort()
-        writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
