@@ -309,7 +309,8 @@ async def test_a_dead_unit_is_a_fault_and_starves_nobody(
         assert dead == {("cl2", None, Quality.FAULT)}
         tries = sum(q[0] == 2 for q in heard)
         assert 3 <= tries <= 7
-        assert driver.counters.timeouts in (tries, tries - 1)
+        # A late answer of a living unit, on a busy machine, is counted as well.
+        assert driver.counters.timeouts >= tries - 1
         assert [r.getMessage() for r in caplog.records] == [
             "modbus six_in_one address 2: no answer within 0.03 s, 3 times; asked more rarely from"
             " now on"
