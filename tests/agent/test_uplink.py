@@ -91,9 +91,9 @@ async def test_the_will_of_a_path_is_its_own_topic_and_a_farewell_is_no_will(
         async with unit(tmp_path / "store", uplink_config(proxy.port)) as made:
             await connected(made)
             await until(lambda: link() == "up", "the path is up")
+            await until(lambda: "status" in heard.retained, "the birth has arrived")
             proxy.set_state(LinkState.DROPPED)
             await until(lambda: link() == "lost", "the will arrives")
-            await until(lambda: "status" in heard.retained, "the birth has arrived")
             assert heard.retained["status"]["state"] == "running"
             proxy.set_state(LinkState.UP)
             await until(lambda: link() == "up", "the path is up again")

@@ -66,6 +66,7 @@ class Faults:
         self._link.loss = 0.0
 
     async def _fill_disk(self) -> None:
+        await self._unit.runs()
         self._unit.fill_disk()
         await self._last(0.5, 2.0)
         self._unit.free_disk()

@@ -19,6 +19,7 @@ from tests.torture.moved_clock import OFFSET_FILE
 ORG = "torture"
 UNIT = "ex-t-01"
 HZ = 40
+START_S = 30.0
 SWING_S = 6.0
 """The gas goes over its limits and back so often, so that there are alarms all the time."""
 
@@ -106,6 +107,8 @@ class Unit:
 
     def _limit(self, size: int) -> None:
         assert self._process is not None
+        ended = self._process.returncode
+        assert ended is None, f"the agent has ended by itself, with {ended}: {self.tail()}"
         hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
@@ -125,6 +128,18 @@ class Unit:
                 await self._line.write(_frame(round(30 * part)))
                 tick += 1
                 await asyncio.sleep(1 / HZ)
+
+    async def runs(self) -> None:
+        """Until it answers: a disk that is full during a start is no fault of a running agent."""
+        async with asyncio.timeout(START_S):
+            while True:
+                assert self._process is not None
+                ended = self._process.returncode
+                assert ended is None, f"the agent has ended by itself, with {ended}: {self.tail()}"
+                with contextlib.suppress(OSError):
+                    await ask(self.store, "status")
+                    return
+                await asyncio.sleep(0.05)
 
     async def pending(self) -> int:
         """Records that the broker has not acknowledged, those just being made left out."""
