@@ -30,11 +30,11 @@ async def test_settling_before_the_acknowledgement_is_found(
 ) -> None:
     """The wilful bug: with links that are cut and a broker that is killed, records get lost.  Which
     are under way at that instant is chance, so that it has a few rounds."""
-    for seed in range(4, 10):
+    for seed in range(5, 11):
         folder = tmp_path / str(seed)
         folder.mkdir()
         result = await play(
-            folder, mosquitto, buggy_agent(), seconds=8.0, seed=seed, settle_s=3.0,
+            folder, mosquitto, buggy_agent(), seconds=8.0, seed=seed, settle_s=8.0,
             only=("link cut", "broker killed"), delay_s=0.25,
         )  # fmt: skip
         if result.missing > 0:
