@@ -8,15 +8,13 @@ import logging
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from agent import __version__, control, exposures, health, topics
-from agent.alarms.engine import PANEL, SILENCE, Engine
+from agent.alarms.engine import SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
-from agent.annunciator import Annunciator
 from agent.clock import UnitClock
 from agent.commands import Commands
 from agent.config import Config
@@ -27,22 +25,19 @@ from agent.incident import record as incident
 from agent.media import wire
 from agent.media.host import MediaHost
 from agent.messages import (
-    ActiveAlarms,
     Alarm,
-    CameraStatus,
     Reading,
-    SourceStatus,
-    Status,
 )
 from agent.mqtt import Message
+from agent.on_the_spot import OnTheSpot
 from agent.outbox import Outbox
 from agent.overlay import Overlay
 from agent.rtc import Signalling, still_message
-from agent.settings import in_force
 from agent.settings.reconfigure import Reconfigure
 from agent.settings.remote import Remote
 from agent.settings.restart import Stop
 from agent.settings.tables import Profile
+from agent.status import Statements
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
@@ -78,16 +73,16 @@ class App:
             {source.name: source.table.same_s for source in config.sources},
         )  # fmt: skip
         self.vitals = Vitals(self.engine, store, self.clock)
-        self.annunciator = Annunciator()
-        self.panel: Panel | None = None
         self.overlay = Overlay(unit)
         self.exposures: Exposures | None = None
+        self.says = Statements(self)
         self.hub = Hub(
             self.engine, self.outbox, self.clock,
             on_alarms=self._announce, on_reading=self.overlay.reading,
             calibrations={source.name: source.table.calibration for source in config.sources},
             judges=(self._dose,), mark=unit.mark,
         )  # fmt: skip
+        self.spot = OnTheSpot(self.engine, self.clock, self.hub.alarms, self.hub.event)
         person = Wearer(name=unit.wearer, id=unit.wearer_id)
         if unit.profile is not Profile.MONITOR or person != Wearer():
             self.exposures = Exposures(
@@ -118,75 +113,13 @@ class App:
         ]  # fmt: skip
         self.uplinks = [
             Uplink(
-                uplink, unit, self.outbox, make_status=self.status, make_active=self.active,
-                on_message=self._message, on_change=self._uplink_changed,
+                uplink, unit, self.outbox, make_status=self.says.status,
+                make_active=self.says.active, on_message=self._message,
+                on_change=self._uplink_changed,
             )
             for uplink in config.uplinks
         ]  # fmt: skip
-        self._state = "running"
-        self._version = 0
         self._status_due = asyncio.Event()
-
-    # -- what stands in the retained messages ------------------------------------------------
-
-    def status(self, uplink: Uplink) -> Status:
-        unit = self.config.unit
-        self._version += 1
-        limits, unlimited = in_force.limits(self.hub.latest.values(), self.engine.point)
-        return Status(
-            unit=unit.id, org=unit.org, name=unit.name, profile=unit.profile.value, mark=unit.mark,
-            software=f"outpost {__version__}", epoch=self.outbox.epoch.name,
-            version=self._version, t=self.clock.now_ms(), clock=self.clock.source,
-            state=self._state, epochs=self.outbox.epochs(), pending=uplink.cursor.pending(),
-            sources=self._sources(),
-            cameras=tuple(
-                CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
-                for camera in self.media.stats.cameras
-            ),
-            verbs=tuple(sorted(set(uplink.config.verbs) & set(self.commands.verbs))),
-            limits=limits, unlimited=unlimited,
-            air=in_force.air(self.hub.latest.values(), self.engine.silent_sources()),
-            exposure=self.exposures.report() if self.exposures is not None else None,
-        )  # fmt: skip
-
-    def _sources(self) -> tuple[SourceStatus, ...]:
-        silent = self.engine.silent_sources()
-        return tuple(
-            msgspec.structs.replace(status, state="silent")
-            if status.state == "up" and status.name in silent
-            else status
-            for status in (source.status() for source in self.sources)
-        )
-
-    def active(self) -> ActiveAlarms:
-        self._version += 1
-        return ActiveAlarms(
-            unit=self.config.unit.id, mark=self.config.unit.mark, epoch=self.outbox.epoch.name,
-            version=self._version, t=self.clock.now_ms(), alarms=self.engine.active(),
-        )  # fmt: skip
-
-    def report(self) -> dict[str, Any]:
-        """The control socket's `status`."""
-        return {
-            "unit": self.config.unit.id,
-            "epoch": self.outbox.epoch.name,
-            "made": {epoch.epoch: epoch.last for epoch in self.outbox.epochs()},
-            "pending": {uplink.config.name: uplink.cursor.pending() for uplink in self.uplinks},
-            "uplinks": {
-                uplink.config.name: {"state": uplink.state, "detail": uplink.detail}
-                for uplink in self.uplinks
-            },
-            "sources": [
-                {**msgspec.to_builtins(source.status()), "counters": source.counters()}
-                for source in self.sources
-            ],
-            "alarms": [msgspec.to_builtins(alarm) for alarm in self.engine.active()],
-            "exposure": msgspec.to_builtins(self.exposures.report()) if self.exposures else None,
-            "store": {"trouble": self.store.trouble},
-            "incident": self.incident.report(),
-            "ready": all(source.state == "up" for source in self.sources),
-            "media": msgspec.to_builtins(self.media.stats),
-        }
 
     def _soon(self) -> None:
         self._status_due.set()
@@ -206,14 +139,9 @@ class App:
         if self.exposures is not None:
             self.exposures.begin()
 
-    def _show(self, active: tuple[Alarm, ...]) -> None:
-        if self.panel is not None:
-            self.panel.show(self.annunciator.pattern(active, time.monotonic()))
-
     def _announce(self, changes: list[Alarm]) -> None:
         active = self.engine.active()
-        self.annunciator.changed(changes)
-        self._show(active)
+        self.spot.changed(changes, active)
         self.store.keep("alarms", msgspec.json.encode(self.engine.save()), urgent=True)
         self.overlay.alarms(active)
         for uplink in self.uplinks:
@@ -229,7 +157,7 @@ class App:
         self._status_due.set()
 
     def _uplink_changed(self, uplink: Uplink) -> None:
-        if self._state == "stopped":
+        if self.says.state == "stopped":
             # The final status has named the last number.
             return
         name = "uplink_up" if uplink.state == "up" else "uplink_down"
@@ -266,30 +194,6 @@ class App:
             case ("rtc", *_):
                 self.signalling.handle(topic, message, uplink)
 
-    def _sos(self) -> None:
-        self.hub.alarms(self.engine.sos(self.clock.now_ms()))
-
-    def _clean_air(self) -> None:
-        """The unit's own button was held: the air is clean, says who stands in it."""
-        for alarm in self.engine.active():
-            if alarm.code == "over_range":
-                try:
-                    self.hub.alarms(self.engine.clean_air(alarm.alarm, PANEL, self.clock.now_ms()))
-                except ValueError as error:
-                    self.hub.event("clean_air_refused", alarm.source, str(error))
-
-    def _acknowledge(self) -> None:
-        """The unit's own button: everything that stands has been seen, and is silent.  A call for
-        help is not: who called has not been answered."""
-        for alarm in self.engine.active():
-            if alarm.code != "sos":
-                self.hub.alarms(self.engine.acknowledge(alarm.alarm, PANEL))
-        active = self.engine.active()
-        if active:
-            self.hub.event("silenced", PANEL, alarms=[alarm.alarm for alarm in active])
-        self.annunciator.silence(active, time.monotonic())
-        self._show(active)
-
     # -- tasks -------------------------------------------------------------------------------
 
     async def watch_silence(self) -> None:
@@ -299,7 +203,7 @@ class App:
             self.hub.alarms(self.vitals.check())
             if self.exposures is not None:
                 self.exposures.tick()
-            self._show(self.engine.active())
+            self.spot.show(self.engine.active())
             due = self.engine.next_tick()
             await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
 
@@ -345,7 +249,7 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.store.shutdown_drain_s):
                 await asyncio.gather(*(uplink.drain() for uplink in self.uplinks))
-        self._state = "stopped"
+        self.says.state = "stopped"
         farewells = [future for uplink in self.uplinks if (future := uplink.publish_status())]
         if farewells:
             await asyncio.wait(farewells, timeout=FAREWELL_S)
@@ -374,11 +278,12 @@ async def run(config: Config, remote: Remote) -> bool:
         stack.enter_context(app.incident)
         reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
         app.commands.verbs |= reconfigure.verbs()
-        await stack.enter_async_context(control.serve(directory, {"status": app.report}))
+        await stack.enter_async_context(control.serve(directory, {"status": app.says.report}))
         if config.panel is not None:
-            app.panel = await stack.enter_async_context(
+            spot = app.spot
+            spot.panel = await stack.enter_async_context(
                 Panel(
-                    config.panel, on_sos=app._sos, on_ack=app._acknowledge, on_clean=app._clean_air
+                    config.panel, on_sos=spot.sos, on_ack=spot.acknowledge, on_clean=spot.clean_air
                 )
             )
         await _live(app, group, stop, reconfigure)

@@ -1,0 +1,85 @@
+"""What a unit says of itself: its retained status, what alarms stand, and the local report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent import __version__
+from agent.messages import ActiveAlarms, CameraStatus, SourceStatus, Status
+from agent.settings import in_force
+
+if TYPE_CHECKING:
+    from agent.app import App
+    from agent.uplink import Uplink
+
+
+class Statements:
+    """Each is made anew when asked for; (epoch, version) says which is newer."""
+
+    def __init__(self, app: App) -> None:
+        self.state = "running"
+        self._app = app
+        self._version = 0
+
+    def status(self, uplink: Uplink) -> Status:
+        app, unit = self._app, self._app.config.unit
+        self._version += 1
+        limits, unlimited = in_force.limits(app.hub.latest.values(), app.engine.point)
+        return Status(
+            unit=unit.id, org=unit.org, name=unit.name, profile=unit.profile.value, mark=unit.mark,
+            software=f"outpost {__version__}", epoch=app.outbox.epoch.name,
+            version=self._version, t=app.clock.now_ms(), clock=app.clock.source,
+            state=self.state, epochs=app.outbox.epochs(), pending=uplink.cursor.pending(),
+            sources=self._sources(),
+            cameras=tuple(
+                CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
+                for camera in app.media.stats.cameras
+            ),
+            verbs=tuple(sorted(set(uplink.config.verbs) & set(app.commands.verbs))),
+            limits=limits, unlimited=unlimited,
+            air=in_force.air(app.hub.latest.values(), app.engine.silent_sources()),
+            exposure=app.exposures.report() if app.exposures is not None else None,
+        )  # fmt: skip
+
+    def _sources(self) -> tuple[SourceStatus, ...]:
+        silent = self._app.engine.silent_sources()
+        return tuple(
+            msgspec.structs.replace(status, state="silent")
+            if status.state == "up" and status.name in silent
+            else status
+            for status in (source.status() for source in self._app.sources)
+        )
+
+    def active(self) -> ActiveAlarms:
+        app = self._app
+        self._version += 1
+        return ActiveAlarms(
+            unit=app.config.unit.id, mark=app.config.unit.mark, epoch=app.outbox.epoch.name,
+            version=self._version, t=app.clock.now_ms(), alarms=app.engine.active(),
+        )  # fmt: skip
+
+    def report(self) -> dict[str, Any]:
+        """The control socket's `status`."""
+        app = self._app
+        return {
+            "unit": app.config.unit.id,
+            "epoch": app.outbox.epoch.name,
+            "made": {epoch.epoch: epoch.last for epoch in app.outbox.epochs()},
+            "pending": {uplink.config.name: uplink.cursor.pending() for uplink in app.uplinks},
+            "uplinks": {
+                uplink.config.name: {"state": uplink.state, "detail": uplink.detail}
+                for uplink in app.uplinks
+            },
+            "sources": [
+                {**msgspec.to_builtins(source.status()), "counters": source.counters()}
+                for source in app.sources
+            ],
+            "alarms": [msgspec.to_builtins(alarm) for alarm in app.engine.active()],
+            "exposure": msgspec.to_builtins(app.exposures.report()) if app.exposures else None,
+            "store": {"trouble": app.store.trouble},
+            "incident": app.incident.report(),
+            "ready": all(source.state == "up" for source in app.sources),
+            "media": msgspec.to_builtins(app.media.stats),
+        }
