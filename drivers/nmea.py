@@ -9,11 +9,9 @@ judged here, because its `is_valid`, its defaults (an empty latitude is 0.0) and
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import math
 import re
-import time
 from typing import Annotated
 
 import msgspec
@@ -23,6 +21,7 @@ from . import Counters, Emit, Fix, Instrument, Port, nmea_extra
 from .epoch import Assembler, Report
 from .framing import NMEA_LIMIT, Deframer, Frame, match_nmea
 from .plausible import Judge, MotionConfig
+from .quiet import listen
 from .sky import Sky, system
 
 INSTRUMENT = Instrument(
@@ -414,13 +413,4 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self._config, self.counters)
-        while True:
-            try:
-                async with asyncio.timeout(self._config.quiet_s if decoder.pending else None):
-                    data = await port.read()
-            except TimeoutError:
-                fixes = decoder.flush(time.monotonic())
-            else:
-                fixes = decoder.feed(data, time.monotonic())
-            for fix in fixes:
-                emit(fix)
+        await listen(port, emit, decoder, self._config.quiet_s)

@@ -11,16 +11,15 @@ Nothing is ever written.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from . import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, nmea
 from .framing import NMEA_LIMIT, Deframer, Frame, match_nmea
+from .quiet import listen
 from .truewind import Motion, Wind
 from .weather import (
     BAR,
@@ -411,13 +410,4 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self._config, self.counters)
-        while True:
-            try:
-                async with asyncio.timeout(self._config.quiet_s if decoder.pending else None):
-                    data = await port.read()
-            except TimeoutError:
-                found = decoder.flush(time.monotonic())
-            else:
-                found = decoder.feed(data, time.monotonic())
-            for one in found:
-                emit(one)
+        await listen(port, emit, decoder, self._config.quiet_s)

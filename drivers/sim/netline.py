@@ -9,58 +9,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from drivers.sim.line import Line
+from drivers.sim.socketline import SocketLine
 
 _READ_MAX = 4096
 _UNSENT_MAX = 64 * 1024
 
 
-class NetLine(Line):
+class NetLine(SocketLine):
     """`async with NetLine() as line`; a client connects to `line.name`.
 
     `greeting` is what each client gets first, before all faults.
     """
 
     def __init__(self, *, port: int = 0, greeting: bytes = b"", noise_seed: int = 0) -> None:
-        super().__init__(Path(f"tcp-{port}"), noise_seed=noise_seed)
+        super().__init__("tcp", port, noise_seed=noise_seed)
         self.greeting = greeting
-        self.port = port
-        """0 becomes a free one at entry, and stays the same through `replug`."""
         self.clients = 0
         """How many have connected so far."""
         self._listener: socket.socket | None = None
         self._client: socket.socket | None = None
-        self._turn = asyncio.Event()
 
     @property
     def name(self) -> str:
         """What a configuration says."""
         return f"tcp://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Self:
-        self._plug()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._unplug()
-
     @property
     def plugged(self) -> bool:
         return self._listener is not None
-
-    @property
-    def unread(self) -> int:
-        """What the kernel holds for a client is not ours to count."""
-        return 0
 
     async def read(self) -> bytes:
         """What the client has written; waits while there is none."""
@@ -85,16 +62,11 @@ class NetLine(Line):
             self._drop_client()
         return data
 
-    def _send(self, data: bytes, *, whole: int) -> None:
-        sent = 0
-        if self._client is not None:
-            # A client that reads nothing for long loses bytes, as on a serial line.
-            with contextlib.suppress(OSError):
-                sent = self._client.send(data)
-        if sent:
-            self.counters.frames += 1
-        self.counters.bytes_written += sent
-        self.counters.bytes_dropped += max(whole, len(data)) - sent
+    def _hand_over(self, data: bytes) -> int:
+        if self._client is None:
+            return 0
+        # A client that reads nothing for long loses bytes, as on a serial line.
+        return self._client.send(data)
 
     def _plug(self) -> None:
         if self.plugged:

@@ -9,46 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from drivers.sim.line import Fault, Line
+from drivers.sim.line import Fault
+from drivers.sim.socketline import SocketLine
 
 _DATAGRAM_MAX = 8192
 
 
-class UdpLine(Line):
+class UdpLine(SocketLine):
     """`async with UdpLine() as line`; a client sends to `line.port` of 127.0.0.1."""
 
     def __init__(self, *, port: int = 0, noise_seed: int = 0) -> None:
-        super().__init__(Path(f"udp-{port}"), noise_seed=noise_seed)
-        self.port = port
-        """0 becomes a free one at entry, and stays the same through `replug`."""
+        super().__init__("udp", port, noise_seed=noise_seed)
         self._socket: socket.socket | None = None
         self._asker: Any = None
-        self._turn = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        self._plug()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._unplug()
 
     @property
     def plugged(self) -> bool:
         return self._socket is not None
-
-    @property
-    def unread(self) -> int:
-        """What the kernel holds for a client is not ours to count."""
-        return 0
 
     async def read(self) -> bytes:
         """The next datagram; waits while there is none."""
@@ -70,15 +49,10 @@ class UdpLine(Line):
             return frame
         return super()._spoilt(frame, fault)
 
-    def _send(self, data: bytes, *, whole: int) -> None:
-        sent = 0
-        if self._socket is not None and self._asker is not None and data:
-            with contextlib.suppress(OSError):
-                sent = self._socket.sendto(data, self._asker)
-        if sent:
-            self.counters.frames += 1
-        self.counters.bytes_written += sent
-        self.counters.bytes_dropped += max(whole, len(data)) - sent
+    def _hand_over(self, data: bytes) -> int:
+        if self._socket is None or self._asker is None or not data:
+            return 0
+        return self._socket.sendto(data, self._asker)
 
     def _plug(self) -> None:
         if self.plugged:

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import Fix, Quality
-from drivers.checksum import xor8
 from drivers.nmea import INSTRUMENT, Config, Decoder, Driver
 from drivers.port import PortError, open_port
+from tests.drivers.nmea_lines import decode, gga, one, rmc, s
 
 GOLDEN = b"""\
 $GNRMC,023042.00,A,3035.58400,N,11418.35100,E,0.05,,241126,,,A,V*22\r
@@ -36,31 +36,6 @@ $GNTXT,01,01,02,ANTSTATUS=OK*25\r
 """
 NO_FIX = b"$GNRMC,,V,,,,,,,,,,N,V*37\r\n"
 WUHAN = (30.5930667, 114.3058500)
-
-
-def s(*bodies: str) -> bytes:
-    """Sentences from their bodies."""
-    return b"".join(b"$%s*%02X\r\n" % (b.encode(), xor8(b.encode())) for b in bodies)
-
-
-def rmc(
-    time: str, *, status: str = "A", mode: str = "A", date: str = "241126", lat: str = "3035.58400"
-) -> str:
-    return f"GNRMC,{time},{status},{lat},N,11418.35100,E,1.94,90.0,{date},,,{mode},V"
-
-
-def gga(time: str, *, quality: str = "1", alt: str = "23.4", hdop: str = "0.72") -> str:
-    return f"GNGGA,{time},3035.58400,N,11418.35100,E,{quality},18,{hdop},{alt},M,-12.1,M,,"
-
-
-def decode(data: bytes, config: Config | None = None, at: float = 1.0) -> list[Fix]:
-    decoder = Decoder(config)
-    return decoder.feed(data, at) + decoder.flush(at)
-
-
-def one(data: bytes, config: Config | None = None) -> Fix:
-    (fix,) = decode(data, config)
-    return fix
 
 
 def test_the_golden_sentences() -> None:
