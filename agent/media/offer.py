@@ -28,16 +28,17 @@ HIDDEN = re.compile(r"^a=(candidate:.*\.local .*|end-of-candidates)\r?\n", re.MU
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """An offer that can be served."""
+    """An offer that is SDP; its parts say whether it can be served."""
 
     sdp: str
     """Without the candidates in `hidden`."""
+    description: SessionDescription
     hidden: tuple[RTCIceCandidate, ...]
     """Candidates that are only an mDNS name."""
 
     @classmethod
     def parse(cls, sdp: str) -> Offer:
-        """MediaError `malformed`: no SDP; `refused`: nothing in it that this side can serve."""
+        """MediaError `malformed`: no SDP."""
         try:
             parsed = SessionDescription.parse(sdp)
         except SDP_ERRORS as error:
@@ -45,17 +46,17 @@ class Offer(msgspec.Struct, frozen=True):
                 "malformed",
                 f"the offer is no SDP ({type(error).__name__}: {error}); it begins {sdp[:40]!r}",
             ) from error
-        _check_video(parsed)
         hidden = []
         for media in parsed.media:
             for candidate in media.ice_candidates:
                 if candidate.ip.endswith(".local"):
                     candidate.sdpMid = media.rtp.muxId
                     hidden.append(candidate)
-        return cls(HIDDEN.sub("", sdp) if hidden else sdp, tuple(hidden))
+        return cls(HIDDEN.sub("", sdp) if hidden else sdp, parsed, tuple(hidden))
 
 
-def _check_video(offer: SessionDescription) -> None:
+def check_video(offer: SessionDescription) -> None:
+    """MediaError `refused`: no video section that this side can serve."""
     videos = [media for media in offer.media if media.kind == "video"]
     if len(videos) != 1:
         raise MediaError("refused", f"the offer has {len(videos)} video sections, expected one")
@@ -72,9 +73,9 @@ def _check_video(offer: SessionDescription) -> None:
     raise MediaError("refused", NO_H264.format(codecs=", ".join(names) or "no codec at all"))
 
 
-def check_negotiated(answer: str) -> None:
+def check_negotiated(answer: SessionDescription) -> None:
     """Packets must never go out under a codec that was not negotiated.  MediaError."""
-    video = next(media for media in SessionDescription.parse(answer).media if media.kind == "video")
+    video = next(media for media in answer.media if media.kind == "video")
     name = video.rtp.codecs[0].name if video.rtp.codecs else "none"
     if name.upper() != "H264" or video.direction != "sendonly" or video.port == 0:
         raise MediaError(

@@ -10,23 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
-from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
 
-from agent.media.codecs import h264_preferences
-from agent.media.encoder import VideoPacket
-from agent.media.fanout import Subscription
-from agent.media.offer import SDP_ERRORS, Offer, check_negotiated
-from agent.media.pipeline import Pipeline
+from agent.media.offer import SDP_ERRORS, Offer
+from agent.media.parts import Part
 from agent.media.wire import MediaError
 
 log = logging.getLogger(__name__)
@@ -37,51 +29,32 @@ CONNECT_S = 15.0
 CLOSE_S = 5.0
 
 
-class PacketTrack(MediaStreamTrack):
-    """Hands on the packets of a camera.  It joins at the first call of `recv`, which aiortc makes
-    when the path is up: a viewer who never connects costs no encoding."""
-
-    kind = "video"
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self._pipeline = pipeline
-        self._subscription: Subscription | None = None
-
-    async def recv(self) -> VideoPacket:
-        if self.readyState != "live":
-            raise MediaStreamError
-        if self._subscription is None:
-            self._subscription = self._pipeline.fanout.join()
-        return await self._subscription.get()
-
-    def stop(self) -> None:
-        super().stop()
-        if self._subscription is not None:
-            self._subscription.close()
-
-
 class Peer:
-    """One viewer of one camera."""
+    """One session: a connection and the parts that it carries."""
 
-    def __init__(self, session: str, pipeline: Pipeline, on_gone: Callable[[str, str], None]):
+    def __init__(
+        self,
+        session: str,
+        parts: Sequence[Part],
+        on_gone: Callable[[str, str], None],
+        configuration: RTCConfiguration,
+    ) -> None:
         self.session = session
-        self.pipeline = pipeline
+        self.parts = tuple(parts)
         self._on_gone = on_gone
         self._gone = False
         self._timer: asyncio.TimerHandle | None = None
         self._resolving: asyncio.Task[None] | None = None
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection = RTCPeerConnection(configuration)
         self.connection.on("connectionstatechange", self._state_changed)
 
     async def answer(self, sdp: str) -> str:
         """MediaError: what the offer lacks."""
         offer = Offer.parse(sdp)
-        sender = self.connection.addTrack(PacketTrack(self.pipeline))
-        # aiortc tells the track nothing of PLI and FIR; both end in this method.
-        sender._send_keyframe = self.pipeline.gate.request  # type: ignore[method-assign]
-        (transceiver,) = self.connection.getTransceivers()
-        transceiver.setCodecPreferences(h264_preferences())
+        for part in self.parts:
+            part.check(offer.description)
+        for part in self.parts:
+            part.attach(self.connection)
         try:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
             await self.connection.setLocalDescription(await self.connection.createAnswer())
@@ -92,7 +65,9 @@ class Peer:
                 "malformed", f"the offer cannot be answered: {type(error).__name__}: {error}"
             ) from error
         answer = self.connection.localDescription.sdp
-        check_negotiated(answer)
+        negotiated = SessionDescription.parse(answer)
+        for part in self.parts:
+            part.verify(negotiated)
         loop = asyncio.get_running_loop()
         if offer.hidden:
             self._resolving = loop.create_task(self._resolve(offer), name=f"mdns {self.session}")
@@ -121,9 +96,15 @@ class Peer:
             self._gone = True
             self._on_gone(self.session, why)
 
+    def let_go(self) -> None:
+        """Of cameras and devices, at once; the goodbye may take its time."""
+        for part in self.parts:
+            part.close()
+
     async def close(self) -> None:
         """Bounded in time: a path that has died cannot be told so."""
         self._gone = True
+        self.let_go()
         if self._timer is not None:
             self._timer.cancel()
         if self._resolving is not None:
@@ -136,25 +117,28 @@ class Peer:
 class Peers:
     """All viewers of this process; `on_closed(session, why)` for those that end by themselves."""
 
-    def __init__(self, on_closed: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        on_closed: Callable[[str, str], None],
+        configuration: RTCConfiguration | None = None,
+    ) -> None:
         self._on_closed = on_closed
+        self.configuration = configuration or RTCConfiguration(iceServers=[])
+        """Of each session from now on.  Never without `iceServers`: that asks a public server."""
         self._peers: dict[str, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    async def answer(self, session: str, pipeline: Pipeline, sdp: str) -> str:
+    async def answer(self, session: str, parts: Sequence[Part], sdp: str) -> str:
         """MediaError: why there is no answer."""
         if session in self._peers:
             raise MediaError("refused", f"session {session!r} is already in use")
         if len(self._peers) >= MAX_PEERS:
             raise MediaError("unavailable", f"{MAX_PEERS} viewers are watching, which is the limit")
-        if fault := pipeline.check():
-            raise MediaError("unavailable", f"camera {pipeline.config.name!r}: {fault}")
-        peer = Peer(session, pipeline, self._ended)
+        peer = Peer(session, parts, self._ended, self.configuration)
         self._peers[session] = peer
-        pipeline.hold(session)
         try:
             return await peer.answer(sdp)
         except BaseException:
@@ -166,7 +150,7 @@ class Peers:
         peer = self._peers.pop(session, None)
         if peer is None:
             return
-        peer.pipeline.release(session)
+        peer.let_go()
         task = asyncio.get_running_loop().create_task(peer.close(), name=f"close {session}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -8,8 +8,10 @@ import time
 
 from agent.media import wire
 from agent.media.overlay import Painter
+from agent.media.parts import Part
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
+from agent.media.video_part import VideoPart
 from agent.media.wire import MediaConfig, MediaError, MediaEvent, MediaStats
 
 log = logging.getLogger(__name__)
@@ -67,13 +69,17 @@ class Service:
 
     async def _answer(self, request: wire.OfferRequest) -> None:
         try:
-            pipeline = self._pipelines[request.camera]
-            sdp = await self._peers.answer(request.session, pipeline, request.sdp)
+            parts = self._parts(request)
+            sdp = await self._peers.answer(request.session, parts, request.sdp)
         except MediaError as error:
             reply = wire.OfferReply(session=request.session, code=error.code, detail=str(error))
         else:
             reply = wire.OfferReply(session=request.session, sdp=sdp)
         self._send(reply)
+
+    def _parts(self, request: wire.OfferRequest) -> list[Part]:
+        """What a session that is offered shall carry."""
+        return [VideoPart(request.session, self._pipelines[request.camera])]
 
     def _closed(self, session: str, why: str) -> None:
         self._send(MediaEvent(event="session_closed", session=session, detail=why))

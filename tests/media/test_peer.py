@@ -13,6 +13,7 @@ from agent.media.offer import NO_H264, Offer
 from agent.media.overlay import Painter
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
+from agent.media.video_part import VideoPart
 from agent.media.wire import MediaError
 from tests.media.conftest import SMALL, media_config
 from tests.waiting import until
@@ -33,7 +34,7 @@ class Room:
         self.camera = Pipeline(SMALL, Painter(media_config()), loop, lambda *still: None)
 
     async def offer(self, session: str, sdp: str) -> str:
-        return await self.peers.answer(session, self.camera, sdp)
+        return await self.peers.answer(session, [VideoPart(session, self.camera)], sdp)
 
 
 @pytest.fixture
