@@ -8,17 +8,14 @@ suspicion must not hide the only position there is.  Flags: `jump`, `speed_misma
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
-from . import DriverConfig, Fix
+from . import DriverConfig, Fix, geodesy
 
 _SPEED_MAX_KM_H = {"vehicle": 150.0, "foot": 12.0}
-_EARTH_M = 6_371_008.8
-"""Mean radius (IUGG)."""
 UNKNOWN_SIGMA_M = 10.0
 """Of a fix that gives no `eph`."""
 CONSISTENT = 3
@@ -172,14 +169,12 @@ def interval_s(start: Fix, end: Fix) -> float:
 
 
 def distance_m(start: Fix, end: Fix) -> float:
-    """Great circle, on a sphere: within 0.6 %."""
-    lat1, lon1 = math.radians(start.lat or 0.0), math.radians(start.lon or 0.0)
-    lat2, lon2 = math.radians(end.lat or 0.0), math.radians(end.lon or 0.0)
-    half = (
-        math.sin((lat2 - lat1) / 2) ** 2
-        + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
-    )
-    return 2 * _EARTH_M * math.asin(min(1.0, math.sqrt(half)))
+    """Between two fixes."""
+    return geodesy.distance_m(_degrees(start), _degrees(end))
+
+
+def _degrees(fix: Fix) -> geodesy.Position:
+    return fix.lat or 0.0, fix.lon or 0.0
 
 
 def _seconds(time: str) -> float:
