@@ -19,6 +19,8 @@ from aiortc.sdp import SessionDescription
 
 from agent.media.offer import SDP_ERRORS, Offer
 from agent.media.parts import Part
+from agent.media.ways.config import IceConfig
+from agent.media.ways.supply import Supply
 from agent.media.wire import MediaError
 
 log = logging.getLogger(__name__)
@@ -38,10 +40,12 @@ class Peer:
         parts: Sequence[Part],
         on_gone: Callable[[str, str], None],
         configuration: RTCConfiguration,
+        supply: Supply,
     ) -> None:
         self.session = session
         self.parts = tuple(parts)
         self._on_gone = on_gone
+        self._supply = supply
         self._gone = False
         self._timer: asyncio.TimerHandle | None = None
         self._resolving: asyncio.Task[None] | None = None
@@ -57,6 +61,7 @@ class Peer:
             part.attach(self.connection)
         try:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+            self._supply.equip(self.connection)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except (InternalError, InvalidAccessError, InvalidStateError, OperationError) as error:
             raise MediaError("refused", f"the offer cannot be answered: {error}") from error
@@ -121,10 +126,13 @@ class Peers:
         self,
         on_closed: Callable[[str, str], None],
         configuration: RTCConfiguration | None = None,
+        supply: Supply | None = None,
     ) -> None:
         self._on_closed = on_closed
         self.configuration = configuration or RTCConfiguration(iceServers=[])
         """Of each session from now on.  Never without `iceServers`: that asks a public server."""
+        self.supply = supply or Supply(IceConfig(), "")
+        """STUN and TURN servers, and paths that are replaced when they die."""
         self._peers: dict[str, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -137,13 +145,17 @@ class Peers:
             raise MediaError("refused", f"session {session!r} is already in use")
         if len(self._peers) >= MAX_PEERS:
             raise MediaError("unavailable", f"{MAX_PEERS} viewers are watching, which is the limit")
-        peer = Peer(session, parts, self._ended, self.configuration)
+        peer = Peer(session, parts, self._ended, self.configuration, self.supply)
         self._peers[session] = peer
         try:
             return await peer.answer(sdp)
         except BaseException:
             self.close(session)
             raise
+
+    def get(self, session: str) -> Peer | None:
+        """None where it has ended."""
+        return self._peers.get(session)
 
     def close(self, session: str) -> None:
         """An unknown session is no error: it may have ended by itself."""

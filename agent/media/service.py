@@ -12,6 +12,8 @@ from agent.media.parts import Part
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
+from agent.media.ways.interfaces import INTERFACES
+from agent.media.ways.supply import Supply
 from agent.media.wire import MediaConfig, MediaError, MediaEvent, MediaStats
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ class Service:
             camera.name: Pipeline(camera, self._painter, loop, self._still)
             for camera in config.cameras
         }
-        self._peers = Peers(self._closed)
+        self._supply = Supply(config.ice, config.unit)
+        self._peers = Peers(self._closed, supply=self._supply)
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -41,8 +44,9 @@ class Service:
         """Until the core closes.  WireError where it says something else than agreed."""
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
         try:
-            while (message := await wire.read_to_media(reader)) is not None:
-                self._take(message)
+            with INTERFACES.watched():
+                while (message := await wire.read_to_media(reader)) is not None:
+                    self._take(message)
         finally:
             heartbeat.cancel()
             for pipeline in self._pipelines.values():
@@ -64,6 +68,8 @@ class Service:
                 pipeline.lease_stills(message.period_s, message.lease_s)
             case wire.StopStills():
                 self._pipelines[message.camera].stop_stills()
+            case wire.Whip():
+                raise wire.WireError("read a Whip, but publishing is not configured")
             case wire.Configure():
                 raise wire.WireError("read a second Configure, expected one at the start only")
 
@@ -74,7 +80,8 @@ class Service:
         except MediaError as error:
             reply = wire.OfferReply(session=request.session, code=error.code, detail=str(error))
         else:
-            reply = wire.OfferReply(session=request.session, sdp=sdp)
+            servers = self._supply.for_viewers()
+            reply = wire.OfferReply(session=request.session, sdp=sdp, ice_servers=servers)
         self._send(reply)
 
     def _parts(self, request: wire.OfferRequest) -> list[Part]:

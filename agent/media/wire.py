@@ -11,6 +11,8 @@ import struct
 
 import msgspec
 
+from agent.media.ways.config import IceConfig, WhepConfig, WhipConfig
+from agent.media.ways.servers import IceServer
 from agent.messages import Mark
 
 LENGTH = struct.Struct(">I")
@@ -57,6 +59,9 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     """The unit's display name for pictures; its id where empty."""
     enabled: bool = True
+    ice: IceConfig = IceConfig()
+    whip: tuple[WhipConfig, ...] = ()
+    whep: WhepConfig = WhepConfig()
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
@@ -103,9 +108,18 @@ class StopStills(_Message, frozen=True, kw_only=True):
     camera: str
 
 
+class Whip(_Message, frozen=True, kw_only=True):
+    """Publish to the server of that name, or stop; until told otherwise."""
+
+    name: str
+    on: bool
+
+
 class OfferReply(_Message, frozen=True, kw_only=True):
     session: str
     sdp: str = ""
+    ice_servers: tuple[IceServer, ...] = ()
+    """What the viewer may use too."""
     code: str = "ok"
     detail: str = ""
 
@@ -117,10 +131,13 @@ class StillPicture(_Message, frozen=True, kw_only=True):
 
 
 class MediaEvent(_Message, frozen=True, kw_only=True):
-    """`media_up`, `media_down`, `camera` (state changed), `session_closed`."""
+    """`media_up`, `media_down`, `camera` (state changed), `session_closed`, `whip` (state changed),
+    `whep` (a viewer on this unit's own network came or went)."""
 
     event: str
     camera: str = ""
+    name: str = ""
+    """Of a `[[media.whip]]`."""
     session: str = ""
     state: str = ""
     detail: str = ""
@@ -140,6 +157,20 @@ class CameraStats(msgspec.Struct, frozen=True, kw_only=True):
     """Encoders now open: 0 or 1, however many watch."""
 
 
+class WhipStats(msgspec.Struct, frozen=True, kw_only=True):
+    """One media server."""
+
+    name: str
+    camera: str = ""
+    state: str = "off"
+    """`off`, `connecting`, `live`, `waiting` (for the next try)."""
+    detail: str = ""
+    restarts: int = 0
+    """Paths replaced within one session."""
+    sessions: int = 0
+    """Sessions that were opened."""
+
+
 class MediaStats(_Message, frozen=True, kw_only=True):
     """Sent each `HEARTBEAT_S`: also the sign of life."""
 
@@ -148,12 +179,13 @@ class MediaStats(_Message, frozen=True, kw_only=True):
     viewers: int = 0
     fps: float = 0.0
     cameras: tuple[CameraStats, ...] = ()
+    whip: tuple[WhipStats, ...] = ()
     restarts: int = 0
 
 
 HEARTBEAT_S = 0.5
 
-ToMedia = Configure | Overlay | OfferRequest | CloseSession | StartStills | StopStills
+ToMedia = Configure | Overlay | OfferRequest | CloseSession | StartStills | StopStills | Whip
 ToCore = OfferReply | StillPicture | MediaEvent | MediaStats
 
 _encoder = msgspec.msgpack.Encoder()
