@@ -130,6 +130,18 @@ class Outbox:
         envelope = Envelope(seq=row.seq, prev=row.prev, t=t, clock=clock, late=late)
         return join_record(envelope, row.body)
 
+    def committed(self, row: Row) -> bool:
+        """It is on disk (of this run: all that is of an earlier one is)."""
+        return row.epoch != self.epoch.id or row.seq <= self.epoch.last
+
+    def is_past(self, epoch: str) -> bool:
+        """It is an earlier run's.  ValueError: it is no epoch."""
+        return epoch_order(epoch) < epoch_order(self.epoch.name)
+
+    def tell(self, event: Event) -> None:
+        """An event of the unit."""
+        self.append(Class.EVENTS, event)
+
     def epoch_id(self, name: str) -> int | None:
         """The store's id of an epoch's name; None where it is not held."""
         return next((e.id for e in self.store.epochs.values() if e.name == name), None)

@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WIT
 
 _SELECT = (
     "SELECT epoch, seq, class, prev, t, clock, mono, body FROM record{} "
-    "WHERE epoch = ? AND class = ? AND seq BETWEEN ? AND ?{} ORDER BY seq LIMIT ?"
+    "WHERE epoch = ? AND class = ? AND seq BETWEEN ? AND ?{} ORDER BY seq {{}} LIMIT ?"
 )
 _SELECT_READINGS = _SELECT.format("", "")
 # By the index `rare` an alarm is found among a million readings; the literal is what it asks for.
@@ -167,16 +167,18 @@ class Store:
         self._put("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value), urgent)
 
     async def read(
-        self, epoch: int, holes: list[tuple[int, int]], classes: Sequence[Class], limit: int
-    ) -> list[Row]:
+        self, epoch: int, holes: list[tuple[int, int]], classes: Sequence[Class], limit: int,
+        newest: bool = False,
+    ) -> list[Row]:  # fmt: skip
         """At most `limit` rows of `holes` (ranges, in order), all of one class: of the first of
-        `classes` that has any."""
+        `classes` that has any.  `newest`: of each hole the last ones (and the holes are in
+        that order too)."""
 
         def select(db: sqlite3.Connection) -> list[Row]:
             for klass in classes:
                 rows: list[Row] = []
                 for first, last in holes:
-                    rows += _select(db, epoch, klass, first, last, limit - len(rows))
+                    rows += _select(db, epoch, klass, first, last, limit - len(rows), newest)
                     if len(rows) >= limit:
                         break
                 if rows:
@@ -426,9 +428,11 @@ def _suspect(path: Path) -> Path:
 
 
 def _select(
-    db: sqlite3.Connection, epoch: int, klass: Class, first: int, last: int, limit: int
-) -> list[Row]:
+    db: sqlite3.Connection, epoch: int, klass: Class, first: int, last: int, limit: int,
+    newest: bool = False,
+) -> list[Row]:  # fmt: skip
     sql = _SELECT_READINGS if klass is Class.READINGS else _SELECT_RARE
+    sql = sql.format("DESC" if newest else "ASC")
     return [
         Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
         for e, s, k, p, t, c, m, b in db.execute(sql, (epoch, klass.value, first, last, limit))

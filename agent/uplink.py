@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from agent import mqtt, topics
+from agent.delivery.channel import Channel
 from agent.delivery.cursor import Cursor
 from agent.delivery.lanes import Lanes
 from agent.messages import ActiveAlarms, Link, Status
@@ -58,7 +59,9 @@ class Uplink:
         self._make_active = make_active
         self._on_message = on_message
         self._on_change = on_change
-        self._lanes = Lanes(outbox, self.cursor, unit, self._root, config)
+        self.channel = Channel()
+        """Shared by all that goes to this center."""
+        self._lanes = Lanes(outbox, self.cursor, unit, self._root, config, self.channel)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -89,6 +92,7 @@ class Uplink:
     def _down(self, reason: str) -> None:
         before = (self.state, self.detail)
         self.state, self.detail, self.connection = "down", reason, None
+        self.channel.close()
         self._lanes.close()
         if before != ("down", reason):
             # A week without a link is one event, not one for each attempt.
@@ -107,7 +111,8 @@ class Uplink:
         log.info("uplink %s: connected to %s, %s", self.config.name, connection.broker, self.detail)
         self._publish_link("up")
         self.publish_active()
-        self._lanes.open(connection)
+        self.channel.open(connection)
+        self._lanes.open()
         self._on_change(self)
         try:
             await self._lanes.catch_up()

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from agent.delivery.ranges import Ranges
+from agent.delivery.records import Shelf
 from agent.delivery.rows import Row
-from agent.store import Store
 
 
 class Cursor:
     """One per uplink, over all connections: its marks are stored."""
 
-    def __init__(self, store: Store, uplink: str) -> None:
+    def __init__(self, store: Shelf, uplink: str) -> None:
         self._store = store
         self._uplink = uplink
         self.settled: dict[int, Ranges] = {
@@ -90,13 +90,13 @@ class Cursor:
             for first, last in (self._claimed.get(epoch) or Ranges()).holes(1, held.first - 1)
         ]
 
-    def unclaimed(self) -> list[tuple[int, list[tuple[int, int]]]]:
-        """What waits: (epoch, ranges), oldest epoch and number first."""
+    def unclaimed(self, *, newest: bool = False) -> list[tuple[int, list[tuple[int, int]]]]:
+        """What waits: (epoch, ranges), oldest epoch and number first, or `newest` first."""
         waiting = []
-        for epoch, held in sorted(self._store.epochs.items()):
+        for epoch, held in sorted(self._store.epochs.items(), reverse=newest):
             claimed = self._claimed.get(epoch) or Ranges()
             if holes := list(claimed.holes(held.first, held.last)):
-                waiting.append((epoch, holes))
+                waiting.append((epoch, holes[::-1] if newest else holes))
         return waiting
 
     def pending(self) -> int:

@@ -1,9 +1,9 @@
-"""What goes out over one uplink, and in which order.
+"""What goes out of one unit's records to one center, and in which order.
 
-Three lanes share one window.  Urgent: alarms and acks, new or from the backlog, before all else.
-Live: each record as it is committed.  History: what the broker has not acknowledged, read from the
-store at a bounded rate, and with half of what may be on its way, so that a catch-up never delays
-what happens now.
+Three lanes share a channel.  Urgent: alarms and acks, new or from the backlog, before all else.
+Live: each record as it is committed.  History (`history.py`): what the broker has not acknowledged,
+at a bounded rate, and with half of what may be on its way, so that a catch-up never delays what
+happens now.
 """
 
 from __future__ import annotations
@@ -12,121 +12,105 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
 
-import msgspec
-
+from agent.delivery.batches import Batch, Batches
+from agent.delivery.channel import FAILURE, OVERHEAD_BYTES, Answer, Channel
 from agent.delivery.cursor import Cursor
-from agent.delivery.pace import Pace
-from agent.delivery.ranges import Ranges
+from agent.delivery.history import History
+from agent.delivery.pauses import Pauses
+from agent.delivery.records import Records
 from agent.delivery.rows import Row
 from agent.delivery.skips import Filter, Skips
-from agent.messages import Class, Event, epoch_order
-from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
-from agent.outbox import URGENT, Outbox
+from agent.messages import Class, Event
+from agent.outbox import URGENT
 from agent.settings.tables import UnitConfig, UplinkConfig
 
 log = logging.getLogger(__name__)
 
-WINDOW_MAX = 100
 QUEUE_MAX = 2000
 BATCH = 100
-BATCH_BYTES = 64_000
+RECORD_BYTES = 100
+"""About what a record has beside its body."""
 PIECES_MAX = 5000
 """Marks of one epoch in so many pieces are not broken up further by what a center leaves out."""
-LOOK = 20_000
-"""Records whose numbers are looked at in one go."""
-OVERHEAD_BYTES = 64
-"""More than MQTT's own bytes in a PUBLISH, the last level of the topic included."""
-NOBODY_RETRY_S = (2.0, 30.0)
-FAILURE = 0x80
-URGENT_ORDER = (Class.ALARMS, Class.ACK)
-ORDER = (Class.EVENTS, Class.MEDIA, Class.READINGS)
-"""Of the history lane."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Lanes:
-    """One per uplink; `open` and `close` with each connection."""
+    """One per unit and uplink; `open` and `close` with each connection, after the channel's."""
 
     def __init__(
-        self, outbox: Outbox, cursor: Cursor, unit: UnitConfig, root: str, config: UplinkConfig
+        self,
+        records: Records,
+        cursor: Cursor,
+        unit: UnitConfig,
+        root: str,
+        config: UplinkConfig,
+        channel: Channel,
     ) -> None:
+        """`unit` and `root`: in whose name, and under which topic; another unit's where its records
+        are relayed.  `channel`: shared by all that goes over the same connection."""
         self.refused = 0
         """Publishes that the broker refused (not authorised, quota)."""
-        self.settled = asyncio.Event()
-        """Set when something has been acknowledged."""
-        self._outbox = outbox
+        self._records = records
         self._cursor = cursor
-        self._unit = unit
+        self._channel = channel
         self._root = root
         self._name = config.name
-        self._rate = config.history_records_per_s
         self._filter = Filter(config.classes, config.quantities)
-        self._order = [klass for klass in ORDER if klass in config.classes]
-        self._skips = Skips(unit, root)
-        self._connection: Connection | None = None
-        self._window = 0
-        self._pace = Pace()
-        self._inflight = 0
-        """Messages."""
-        self._weight = 0
-        """Records in them, urgent ones not counted."""
+        self._batches = Batches(records, unit)
+        self._skips = Skips(unit, root, cursor, records.store)
+        self._pauses = Pauses()
         self._urgent: deque[Row] = deque()
         self._live: deque[Row] = deque()
-        self._wake = asyncio.Event()
-        self._wanted: set[Class] = set()
-        """Classes of which the store may hold something that nobody has claimed."""
-        self._absent_due = False
-        self._newest_due = False
-        self._paused: dict[Class, float] = {}
-        """Classes that nobody wants now, and until when."""
-        self._pause_s: dict[Class, float] = {}
-        outbox.listeners.append(self._handed)
+        self._history = History(
+            records, cursor, channel, self._skips, self._filter, self._pauses, config,
+            send=lambda rows: self._send(rows, late=True), rush=self._rush,
+            hand_newest=self._hand_newest,
+        )  # fmt: skip
+        self.settled = self._history.changed
+        """Set when something has been acknowledged."""
+        records.listeners.append(self._handed)
+        channel.join(self)
 
-    def open(self, connection: Connection) -> None:
-        self._connection = connection
-        self._window = max(1, min(WINDOW_MAX, connection.receive_maximum))
-        self._pace = Pace()
-        self._inflight = self._weight = 0
-        self._paused.clear()
-        self._pause_s.clear()
-        self._want_all()
-        self._newest_due = True
-        self._skips.open(connection)
+    def open(self) -> None:
+        """The channel has a connection."""
+        assert self._channel.connection is not None
+        self._pauses.clear()
+        self._history.open()
+        self._skips.open(self._channel.connection)
 
     def close(self) -> None:
         """What was on its way is unsettled again."""
-        self._connection = None
         self._urgent.clear()
         self._live.clear()
         self._skips.close()
         self._cursor.release_all()
 
+    def end(self) -> None:
+        """Nothing of these records goes this way any more."""
+        self.close()
+        self._records.listeners.remove(self._handed)
+        self._channel.leave(self)
+
+    async def catch_up(self) -> None:
+        """Until cancelled: the history lane."""
+        await self._history.catch_up()
+
     def resend(self, epoch: int, first: int, last: int) -> int:
         """Send again what is held of these numbers, and tell what is not; how many are held."""
         count = self._cursor.again(epoch, first, last)
-        self._want_all()
+        self._history.want_all()
         return count
 
     def not_held(self, epoch: str, first: int, last: int) -> None:
         """Asked for numbers of an epoch that is not in the store: one of the past is gone."""
         with contextlib.suppress(ValueError):
-            if epoch_order(epoch) < epoch_order(self._outbox.epoch.name):
+            if self._records.is_past(epoch):
                 self._skips.add(epoch, first, last, "retention")
 
     def look_for_absent(self) -> None:
         """Retention has deleted: what it took before this center got it is told."""
-        self._absent_due = True
-        self._wake.set()
-
-    def _want_all(self) -> None:
-        self._wanted = set(self._filter.classes)
-        self.look_for_absent()
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        self._history.look_for_absent()
 
     # -- urgent and live ---------------------------------------------------------------------
 
@@ -137,30 +121,28 @@ class Lanes:
         if reason := self._filter.reason(row):
             self._leave_out(row, reason)
             return
-        if self._connection is None:
+        if self._channel.connection is None:
             return
         klass = Class(row.klass)
-        if klass in self._paused and klass not in URGENT:
+        if klass in self._pauses and klass not in URGENT:
             return
         self._enqueue(row)
-        self._pump()
+        self._channel.pump()
 
     def _leave_out(self, row: Row, reason: str) -> None:
         """Told at once where the marks stay in few pieces; else history will come by."""
-        if self._connection is not None and self._cursor.pieces(row.epoch) < PIECES_MAX:
-            self._skip(row.epoch, row.seq, row.seq, reason)
+        if (
+            self._channel.connection is not None
+            and self._cursor.pieces(row.epoch) < PIECES_MAX
+        ):  # fmt: skip
+            self._skips.leave_out(row.epoch, row.seq, row.seq, reason)
             self.settled.set()
-        elif row.seq <= self._outbox.epoch.last:
+        elif self._records.committed(row):
             self._cursor.count_unwanted(row.epoch, 1)
             self.settled.set()
             if reason == "quantity":
-                self._wanted.add(Class.READINGS)
-            self._absent_due = True
-
-    def _skip(self, epoch: int, first: int, last: int, reason: str) -> None:
-        self._cursor.skip(epoch, first, last)
-        if held := self._outbox.store.epochs.get(epoch):
-            self._skips.add(held.name, first, last, reason)
+                self._history.want(Class.READINGS)
+            self._history.look_for_absent()
 
     def _enqueue(self, row: Row) -> None:
         lane = self._urgent if row.klass in URGENT else self._live
@@ -168,104 +150,108 @@ class Lanes:
             # A slow link: it is on disk, and the history lane will bring it.
             old = lane.popleft()
             self._cursor.release(old.epoch, [old.seq])
-            self._wanted.add(Class(old.klass))
+            self._history.want(Class(old.klass))
         lane.append(row)
         self._cursor.claim([row])
 
-    def _pump(self) -> None:
-        while self._connection is not None and self._inflight < self._window:
-            if self._urgent:
-                lane, most = self._urgent, BATCH
-            elif self._live and self._weight < self._pace.limit:
-                lane, most = self._live, min(BATCH, self._pace.limit - self._weight)
-            else:
-                break
-            rows = [lane.popleft()]
-            while lane and len(rows) < most and _goes_with(lane[0], rows[0]):
-                rows.append(lane.popleft())
-            self._send(rows, late=False)
-        self._wake.set()
-
-    def _send(self, rows: list[Row], *, late: bool) -> None:
-        """Rows of one class and one epoch, claimed already: in one message, or in several where
-        they are large."""
-        epoch = self._outbox.store.epochs.get(rows[0].epoch)
-        if self._connection is None or epoch is None:
-            # No epoch: retention was faster.
-            return
-        head = {"unit": self._unit.id, "epoch": epoch.name, "mark": self._unit.mark}
-        start = _encode(head)[:-1] + b',"records":['
-        room = self._connection.maximum_packet - len(start) - len(self._root) - OVERHEAD_BYTES
-        batch: list[Row] = []
-        records: list[bytes] = []
-        size = 0
+    def _rush(self, rows: list[Row]) -> bool:
         for row in rows:
-            record = self._outbox.encode(row, late=late)
-            if len(record) > room:
-                self._give_up(row, epoch.name, len(record), room)
-                continue
-            if records and size + len(record) > min(BATCH_BYTES, room):
-                self._publish(batch, start + b",".join(records) + b"]}")
-                batch, records, size = [], [], 0
-            batch.append(row)
-            records.append(record)
-            size += len(record) + 1
-        if batch:
-            self._publish(batch, start + b",".join(records) + b"]}")
+            self._enqueue(row)
+        if rows:
+            self._channel.pump()
+        return len(self._urgent) < BATCH
 
-    def _give_up(self, row: Row, epoch: str, size: int, room: int) -> None:
+    def _hand_newest(self) -> None:
+        for row in sorted(self._records.newest.values(), key=lambda row: row.seq):
+            if self._records.committed(row) and not self._filter.reason(row):
+                self._handed(row)
+
+    # -- what the channel asks for -----------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._urgent or self._live)
+
+    def wake(self) -> None:
+        self._history.wake()
+
+    def send_urgent(self) -> bool:
+        return self._send_lane(self._urgent, self._most_bytes())
+
+    def send_live(self) -> bool:
+        return self._send_lane(self._live, self._channel.live_room())
+
+    def _send_lane(self, lane: deque[Row], room: int) -> bool:
+        """One message of the first rows of a lane, of about `room` bytes; at least one row."""
+        if not lane:
+            return False
+        rows = [lane.popleft()]
+        size = len(rows[0].body) + RECORD_BYTES
+        while lane and len(rows) < BATCH and _goes_with(lane[0], rows[0]):
+            size += len(lane[0].body) + RECORD_BYTES
+            if size > room:
+                break
+            rows.append(lane.popleft())
+        self._send(rows, late=False)
+        return True
+
+    # -- out and back ------------------------------------------------------------------------
+
+    def _most_bytes(self) -> int:
+        assert self._channel.connection is not None
+        return self._channel.connection.maximum_packet - len(self._root) - OVERHEAD_BYTES
+
+    def _send(self, rows: list[Row], *, late: bool) -> int:
+        """Rows of one class and one epoch, claimed already: in one message, or in several where
+        they are large; how many bytes they have become."""
+        if self._channel.connection is None:
+            return 0
+        size = 0
+        for batch in self._batches.make(rows, late=late, most=self._most_bytes()):
+            if batch.payload:
+                self._publish(batch)
+                size += len(batch.payload)
+            else:
+                self._give_up(batch)
+        return size
+
+    def _give_up(self, batch: Batch) -> None:
         """This broker takes it neither now nor later: do not try for ever."""
-        detail = f"seq {row.seq} has {size} bytes, and the broker takes at most {room}"
+        (row,) = batch.rows
+        detail = f"seq {row.seq} has {batch.size} bytes, and the broker takes at most {batch.room}"
         log.error("uplink %s: %s: %s", self._name, row.klass, detail)
-        self._skip(row.epoch, row.seq, row.seq, "size")
-        event = Event(
-            event="not_sent", source=self._name, detail=detail,
-            data={"epoch": epoch, "seq": row.seq, "class": row.klass},
+        self._skips.leave_out(row.epoch, row.seq, row.seq, "size")
+        data = {
+            "epoch": self._records.store.epochs[row.epoch].name,
+            "seq": row.seq,
+            "class": row.klass,
+        }
+        self._records.tell(Event(event="not_sent", source=self._name, detail=detail, data=data))
+
+    def _publish(self, batch: Batch) -> None:
+        klass, epoch = Class(batch.rows[0].klass), batch.rows[0].epoch
+        seqs = [row.seq for row in batch.rows]
+        self._channel.publish(
+            f"{self._root}/{klass}", batch.payload,
+            lambda answer: self._answered(klass, epoch, seqs, answer), urgent=klass in URGENT,
         )  # fmt: skip
-        self._outbox.append(Class.EVENTS, event)
 
-    def _publish(self, rows: list[Row], payload: bytes) -> None:
-        connection, klass, epoch = self._connection, Class(rows[0].klass), rows[0].epoch
-        assert connection is not None
-        sent_at, seqs = self._now(), [row.seq for row in rows]
-        self._inflight += 1
-        if klass not in URGENT:
-            self._weight += len(rows)
-        connection.publish(f"{self._root}/{klass}", payload).add_done_callback(
-            lambda done: self._acknowledged(connection, klass, epoch, seqs, sent_at, done)
-        )
-
-    # -- what comes back ---------------------------------------------------------------------
-
-    def _acknowledged(
-        self, connection: Connection, klass: Class, epoch: int, seqs: list[int], sent_at: float,
-        done: asyncio.Future[int],
-    ) -> None:  # fmt: skip
-        if connection is not self._connection or connection.lost.done():
-            # `close` has released it, or will.
-            return
-        now = self._now()
-        self._inflight -= 1
-        if klass not in URGENT:
-            self._pace.acknowledged(len(seqs), self._weight, sent_at, now)
-            self._weight -= len(seqs)
-        error = done.exception()
-        code = done.result() if error is None else FAILURE
-        if code == NO_MATCHING_SUBSCRIBERS or code >= FAILURE:
-            self._not_taken(klass, epoch, seqs, error or f"0x{code:02x}", code)
-        else:
-            self._pause_s.pop(klass, None)
+    def _answered(self, klass: Class, epoch: int, seqs: list[int], answer: Answer) -> None:
+        if answer.taken:
+            self._pauses.taken(klass)
             self._cursor.settle(epoch, seqs)
             self.settled.set()
-        self._pump()
+        else:
+            self._not_taken(klass, epoch, seqs, answer)
 
-    def _not_taken(self, klass: Class, epoch: int, seqs: list[int], why: object, code: int) -> None:
+    def _not_taken(self, klass: Class, epoch: int, seqs: list[int], answer: Answer) -> None:
         """Nobody was there to hear it, or the broker refused: it stays, and is tried later.  Only
         its class waits, for a center may take some classes and not others."""
-        if code >= FAILURE:
+        first = self._pauses.begin(klass, asyncio.get_running_loop().time())
+        if answer.code >= FAILURE:
             self.refused += 1
-            if klass not in self._pause_s:
-                log.error("uplink %s: the broker refused %s: %s", self._name, klass, why)
+            if first:
+                log.error("uplink %s: the broker refused %s: %s", self._name, klass, answer.why)
         self._cursor.release(epoch, seqs)
         for lane in (self._urgent, self._live):
             rows = list(lane)
@@ -274,126 +260,7 @@ class Lanes:
             for row in rows:
                 if row.klass == klass:
                     self._cursor.release(row.epoch, [row.seq])
-        self._wanted.add(klass)
-        if klass not in self._paused:
-            pause_s = self._pause_s.get(klass, NOBODY_RETRY_S[0])
-            self._paused[klass] = self._now() + pause_s
-            self._pause_s[klass] = min(NOBODY_RETRY_S[1], pause_s * 2)
-
-    # -- history -----------------------------------------------------------------------------
-
-    async def catch_up(self) -> None:
-        """Until cancelled: bring what the store holds and the broker has not acknowledged."""
-        not_before = 0.0
-        while True:
-            self._wake.clear()
-            self._end_pauses()
-            if await self._fetch_urgent():
-                continue
-            if self._newest_due:
-                # The newest state under its own numbers; history fills in what lies between.
-                self._newest_due = False
-                self._hand_newest()
-            if self._now() >= not_before and (room := self._room()):
-                if classes := [klass for klass in self._order if self._is_due(klass)]:
-                    count = await self._fetch(classes, min(BATCH, room))
-                    not_before = max(not_before, self._now() - 1.0) + count / self._rate
-                    continue
-                if self._absent_due and not self._paused:
-                    await self._skip_absent()
-                    continue
-            await self._wait(not_before)
-
-    def _is_due(self, klass: Class) -> bool:
-        return klass in self._wanted and klass not in self._paused
-
-    def _room(self) -> int:
-        """Records that the history lane may send now."""
-        if self._inflight >= max(1, self._window // 2) or self._urgent or self._live:
-            return 0
-        return max(0, self._pace.limit // 2 - self._weight)
-
-    async def _wait(self, not_before: float) -> None:
-        times = [*self._paused.values()]
-        if not_before > self._now():
-            times.append(not_before)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(min(times, default=None)):
-                await self._wake.wait()
-
-    def _end_pauses(self) -> None:
-        now = self._now()
-        for klass in [klass for klass, until in self._paused.items() if until <= now]:
-            del self._paused[klass]
-            self._newest_due = self._newest_due or klass is Class.READINGS
-
-    def _hand_newest(self) -> None:
-        committed = self._outbox.epoch.last
-        for row in sorted(self._outbox.newest.values(), key=lambda row: row.seq):
-            if row.seq <= committed and not self._filter.reason(row):
-                self._handed(row)
-
-    async def _fetch_urgent(self) -> bool:
-        """Alarms and acks of the backlog join the urgent lane."""
-        classes = [klass for klass in URGENT_ORDER if self._is_due(klass)]
-        if not classes or len(self._urgent) >= BATCH:
-            return False
-        for row in await self._unclaimed(classes, BATCH):
-            self._enqueue(row)
-        self._pump()
-        return True
-
-    async def _fetch(self, classes: list[Class], most: int) -> int:
-        wanted = []
-        for row in await self._unclaimed(classes, most):
-            if reason := self._filter.reason(row):
-                self._skip(row.epoch, row.seq, row.seq, reason)
-                self._cursor.count_unwanted(row.epoch, -1)
-                self.settled.set()
-            else:
-                wanted.append(row)
-        if wanted:
-            self._cursor.claim(wanted)
-            self._send(wanted, late=True)
-        return len(wanted)
-
-    async def _unclaimed(self, classes: Sequence[Class], most: int) -> list[Row]:
-        """Rows of one class and epoch that wait; none: these classes are not wanted any more."""
-        store = self._outbox.store
-        self._wanted -= set(classes)
-        for epoch, holes in self._cursor.unclaimed():
-            if rows := await store.read(epoch, holes, classes, most):
-                self._wanted |= set(classes)
-                # While the store was asked, the live lane may have taken some.
-                return [row for row in rows if not self._cursor.is_claimed(row)]
-        return []
-
-    async def _skip_absent(self) -> None:
-        """What this center does not want, and what the store does not hold, does not wait."""
-        self._absent_due = False
-        for epoch, holes in self._cursor.unclaimed():
-            if rows := await self._outbox.store.read(epoch, holes, self._filter.classes, 1):
-                self._wanted.add(Class(rows[0].klass))
-                self._absent_due = True
-                return
-            for first, last in holes:
-                await self._skip_range(epoch, first, last)
-        for epoch, first, last in self._cursor.deleted():
-            self._skip(epoch, first, last, "retention")
-        self._cursor.forget_unwanted()
-        self.settled.set()
-
-    async def _skip_range(self, epoch: int, first: int, last: int) -> None:
-        """Of first..last nothing is wanted: say of each number why."""
-        while first <= last:
-            upto, held = last, Ranges()
-            if not self._filter.all_classes:
-                held, upto = await self._outbox.store.numbers(epoch, first, last, LOOK)
-            for a, b in held:
-                self._skip(epoch, a, b, "class")
-            for a, b in held.holes(first, upto):
-                self._skip(epoch, a, b, "retention")
-            first = upto + 1
+        self._history.want(klass)
 
 
 def _goes_with(row: Row, first: Row) -> bool:

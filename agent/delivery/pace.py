@@ -3,16 +3,17 @@
 What has been handed to TCP cannot be overtaken.  So what is unacknowledged is kept to what the link
 delivers in about a second, learnt from the time until PUBACK: more while that stays near the best
 of late, half when it does not.  It doubles with each answer until the first halving, and grows by
-an eighth after it.
+an eighth after it.  It counts bytes, for compressed and plain records differ tenfold.
 """
 
 from __future__ import annotations
 
 import math
 
-FEWEST = 10
-MOST = 10_000
-FIRST = 40
+FEWEST = 2_000
+MOST = 2_000_000
+FIRST = 8_000
+"""A second of the slowest link that carries all a unit says."""
 SLACK_S = 0.5
 FACTOR = 1.25
 """With SLACK_S, halving and growth by an eighth it keeps a standing queue, which hides the link's
@@ -25,21 +26,22 @@ class Pace:
 
     def __init__(self) -> None:
         self.limit = FIRST
-        """Records that may be unacknowledged (alarms and acks do not count)."""
+        """Bytes that may be unacknowledged (alarms and acks do not count)."""
         self._best_s = math.inf
         self._best_lately_s = math.inf
         self._since = -math.inf
         self._halved_at = -math.inf
 
-    def acknowledged(self, records: int, unacknowledged: int, sent_at: float, now: float) -> None:
-        """A message of `records` came back; `unacknowledged`: records under way, these included."""
+    def acknowledged(self, size: int, unacknowledged: int, sent_at: float, now: float) -> None:
+        """A message of `size` bytes came back; `unacknowledged`: bytes under way, these
+        included."""
         delay_s = now - sent_at
         self._remember(delay_s, now)
         if delay_s <= FACTOR * self._best_s + SLACK_S:
             # A limit that nobody has come near says nothing of the link.
             # (The history lane alone never goes beyond half of it.)
             if 3 * unacknowledged >= self.limit:
-                step = records if self._halved_at < 0 else math.ceil(records / 8)
+                step = size if self._halved_at < 0 else math.ceil(size / 8)
                 self.limit = min(MOST, self.limit + step)
         elif sent_at > self._halved_at:
             self.limit = max(FEWEST, self.limit // 2)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from agent.delivery.cursor import Cursor
 from agent.delivery.ranges import Ranges
+from agent.delivery.records import Shelf
 from agent.delivery.rows import Row
 from agent.messages import Class, Skipped
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
@@ -57,8 +59,10 @@ class Filter:
 class Skips:
     """What one center has yet to be told; `open` and `close` with each connection."""
 
-    def __init__(self, unit: UnitConfig, root: str) -> None:
+    def __init__(self, unit: UnitConfig, root: str, cursor: Cursor, shelf: Shelf) -> None:
         self._unit = unit
+        self._cursor = cursor
+        self._shelf = shelf
         self._topic = f"{root}/skipped"
         self._waiting: dict[tuple[str, str], Ranges] = {}
         """By the epoch's name and the reason."""
@@ -76,6 +80,16 @@ class Skips:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def leave_out(self, epoch: int, first: int, last: int, reason: str) -> None:
+        """These numbers, of an epoch by its id, wait no more."""
+        self._cursor.skip(epoch, first, last)
+        self.say(epoch, first, last, reason)
+
+    def say(self, epoch: int, first: int, last: int, reason: str) -> None:
+        """As `add`, of an epoch by its id, if that is held."""
+        if held := self._shelf.epochs.get(epoch):
+            self.add(held.name, first, last, reason)
 
     def add(self, epoch: str, first: int, last: int, reason: str) -> None:
         """These numbers do not go to this center."""

@@ -197,6 +197,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the readings; empty: all."""
     signers: tuple[str, ...] = ()
     """Public keys; where there is one, every command must be signed by one of them."""
+    history: Literal["oldest", "newest"] = "oldest"
+    """Which of the backlog comes first."""
     history_records_per_s: Positive = 2000.0
 
     def mistakes(self) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ RARE = (Class.ALARMS, Class.EVENTS, Class.ACK)
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "NOBODY_RETRY_S", (0.05, 0.2))
+    monkeypatch.setattr("agent.delivery.pauses.RETRY_S", (0.05, 0.2))
     monkeypatch.setattr("agent.uplink.SAVE_PERIOD_S", 0.05)
     monkeypatch.setattr("agent.delivery.skips.TELL_S", 0.05)
     monkeypatch.setattr("agent.delivery.skips.RETRY_S", (0.05, 0.2))
@@ -98,7 +98,7 @@ async def test_a_class_that_a_center_does_not_take_is_no_gap(
 async def test_of_a_backlog_each_number_is_told_with_its_reason(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes_module, "LOOK", 7)
+    monkeypatch.setattr("agent.delivery.history.LOOK", 7)
     async with Store.open(tmp_path / "store") as store:
         offline = Unit(store)
         offline.read(50)

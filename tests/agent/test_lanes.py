@@ -32,7 +32,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "NOBODY_RETRY_S", (0.05, 0.2))
+    monkeypatch.setattr("agent.delivery.pauses.RETRY_S", (0.05, 0.2))
     monkeypatch.setattr("agent.uplink.SAVE_PERIOD_S", 0.05)
 
 
@@ -46,7 +46,7 @@ async def test_what_nobody_hears_stays_until_somebody_does(
         await connected(made)
         made.read(50)
         await on_disk(made)
-        await until(lambda: bool(made.uplink._lanes._paused), "the broker has said 0x10")
+        await until(lambda: bool(made.uplink._lanes._pauses), "the broker has said 0x10")
         assert made.uplink.cursor.pending() == made.outbox.made
         async with center(mosquitto.port) as heard:
             await settled(made)
@@ -59,11 +59,11 @@ async def test_a_center_that_takes_some_classes_only_is_not_kept_waiting_by_the_
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody takes `events`; a pause for all would last until the test's end."""
-    monkeypatch.setattr(lanes_module, "NOBODY_RETRY_S", (3600.0, 3600.0))
+    monkeypatch.setattr("agent.delivery.pauses.RETRY_S", (3600.0, 3600.0))
     async with center(mosquitto.port, f"{ROOT}/readings", f"{ROOT}/alarms") as heard:
         async with unit(tmp_path / "store", uplink_config(mosquitto.port)) as made:
             await connected(made)
-            await until(lambda: bool(made.uplink._lanes._paused), "an event has found nobody")
+            await until(lambda: bool(made.uplink._lanes._pauses), "an event has found nobody")
             made.read(300)
             made.alarms([alarm()])
             await until(lambda: len(heard.records) == 301, "all that it takes arrives")
@@ -186,12 +186,12 @@ async def test_no_more_than_the_pace_allows_is_on_its_way(tmp_path: Path) -> Non
         scripted(gate) as port,
         unit(tmp_path / "store", uplink_config(port)) as made,
     ):
-        lanes = made.uplink._lanes
-        await until(lambda: lanes._weight > 0, "history is on its way")
+        channel = made.uplink.channel
+        await until(lambda: channel.weight > 0, "history is on its way")
         await on_disk(made)
         made.read(1)
         await on_disk(made)
-        assert 0 < lanes._weight <= lanes._pace.limit
+        assert 0 < channel.weight <= channel.pace.limit
         gate.open = True
         gate.acknowledge()
         await settled(made)

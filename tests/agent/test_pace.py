@@ -6,15 +6,18 @@ import pytest
 
 from agent.delivery.pace import FEWEST, FIRST, MOST, SLACK_S, Pace
 
+RECORD = 200
+"""Bytes."""
+
 
 def drive(pace: Pace, rate: float, rtt_s: float, seconds: float) -> list[float]:
-    """A link that takes `rate` records a second and answers after `rtt_s`, always kept full; the
+    """A link that takes `rate` bytes a second and answers after `rtt_s`, always kept full; the
     delay of each message."""
     now, free_at, under_way = 0.0, 0.0, list[tuple[float, float, int]]()
     weight, delays = 0, []
     while now < seconds:
         while weight < pace.limit:
-            count = min(100, pace.limit // 2, pace.limit - weight)
+            count = min(100 * RECORD, pace.limit // 2, pace.limit - weight)
             free_at = max(now, free_at) + count / rate
             under_way.append((free_at + rtt_s, now, count))
             weight += count
@@ -27,7 +30,7 @@ def drive(pace: Pace, rate: float, rtt_s: float, seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("rate", "rtt_s"), [(20.0, 0.05), (100.0, 0.6), (1000.0, 0.6), (5000.0, 0.01), (50.0, 3.0)]
+    ("rate", "rtt_s"), [(4e3, 0.05), (2e4, 0.6), (2e5, 0.6), (1e6, 0.01), (1e4, 3.0)]
 )
 def test_a_queue_of_our_own_making_stays_short_and_the_link_full(rate: float, rtt_s: float) -> None:
     pace = Pace()
@@ -39,7 +42,7 @@ def test_a_queue_of_our_own_making_stays_short_and_the_link_full(rate: float, rt
 
 def test_a_fast_link_opens_up() -> None:
     pace = Pace()
-    drive(pace, 1e6, 0.05, 30.0)
+    drive(pace, 2e8, 0.05, 30.0)
     assert pace.limit == MOST
 
 
@@ -47,7 +50,7 @@ def test_it_never_closes_altogether() -> None:
     pace = Pace()
     pace.acknowledged(1, pace.limit, 0.0, 0.01)
     for second in range(1, 20):
-        pace.acknowledged(10, pace.limit, 100.0 * second, 100.0 * second + 29.0)
+        pace.acknowledged(10 * RECORD, pace.limit, 100.0 * second, 100.0 * second + 29.0)
     assert pace.limit >= FEWEST
 
 
@@ -55,7 +58,7 @@ def test_one_flight_that_was_slow_halves_once() -> None:
     pace = Pace()
     pace.acknowledged(1, 1, 0.0, 0.01)
     for _ in range(5):
-        pace.acknowledged(10, pace.limit, 1.0, 3.0 + SLACK_S)
+        pace.acknowledged(10 * RECORD, pace.limit, 1.0, 3.0 + SLACK_S)
     assert pace.limit == FIRST // 2
 
 
@@ -68,13 +71,13 @@ def test_a_limit_that_nobody_came_near_does_not_grow() -> None:
 
 def test_a_link_that_has_become_slower_is_learnt_anew() -> None:
     pace = Pace()
-    drive(pace, 1000.0, 0.02, 60.0)
+    drive(pace, 2e5, 0.02, 60.0)
     slow = Pace.__new__(Pace)
     slow.__dict__.update(pace.__dict__)
     now = 1000.0
     for _ in range(200):
         # Always answered after 2 s, however little is under way: no queue of ours.
-        slow.acknowledged(10, slow.limit, now, now + 2.0)
+        slow.acknowledged(10 * RECORD, slow.limit, now, now + 2.0)
         now += 1.0
     assert slow.limit > FIRST
 
@@ -84,5 +87,5 @@ def test_half_of_it_is_enough_to_grow() -> None:
     pace = Pace()
     for number in range(100):
         half = pace.limit // 2
-        pace.acknowledged(min(100, half), half, float(number), number + 0.01)
+        pace.acknowledged(min(100 * RECORD, half), half, float(number), number + 0.01)
     assert pace.limit > 50 * FIRST

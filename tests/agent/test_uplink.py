@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from agent.center.receiver import Gap
-from agent.delivery import lanes as lanes_module
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class, Status
 from agent.store import Store
@@ -32,7 +31,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "NOBODY_RETRY_S", (0.05, 0.2))
+    monkeypatch.setattr("agent.delivery.pauses.RETRY_S", (0.05, 0.2))
     monkeypatch.setattr("agent.uplink.SAVE_PERIOD_S", 0.05)
 
 

@@ -1,0 +1,201 @@
+"""What the broker has not acknowledged, read from the store and brought behind all that is live."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from agent.delivery.channel import Channel
+from agent.delivery.cursor import Cursor
+from agent.delivery.pauses import Pauses
+from agent.delivery.ranges import Ranges
+from agent.delivery.records import Records
+from agent.delivery.rows import Row
+from agent.delivery.skips import Filter, Skips
+from agent.messages import Class
+from agent.settings.tables import UplinkConfig
+
+BATCH = 400
+"""Records in one message; BATCH_BYTES may allow fewer."""
+FEW = 4
+"""History goes in messages of at least a part so small of what it may have on its way: many small
+ones would compress badly, one large one would hold up what is live."""
+LOOK = 20_000
+"""Records whose numbers are looked at in one go."""
+RECORD_BYTES = 200
+"""Of the first record, before any has been seen."""
+URGENT_ORDER = (Class.ALARMS, Class.ACK)
+ORDER = (Class.EVENTS, Class.MEDIA, Class.READINGS)
+
+
+class History:
+    """One stream of records to one center."""
+
+    def __init__(
+        self,
+        records: Records,
+        cursor: Cursor,
+        channel: Channel,
+        skips: Skips,
+        wanted: Filter,
+        pauses: Pauses,
+        config: UplinkConfig,
+        *,
+        send: Callable[[list[Row]], int],
+        rush: Callable[[list[Row]], bool],
+        hand_newest: Callable[[], None],
+    ) -> None:
+        """`send` gives how many bytes the rows have become; `rush` takes urgent ones, False: it has
+        enough of them; `hand_newest`: the newest state goes out before all history."""
+        self.changed = asyncio.Event()
+        """Set when something waits no more."""
+        self._records = records
+        self._cursor = cursor
+        self._channel = channel
+        self._skips = skips
+        self._filter = wanted
+        self._pauses = pauses
+        self._rate = config.history_records_per_s
+        self._newest_first = config.history == "newest"
+        self._order = [klass for klass in ORDER if klass in config.classes]
+        self._send, self._rush, self._hand_newest = send, rush, hand_newest
+        self._record_bytes = float(RECORD_BYTES)
+        self._wake = asyncio.Event()
+        self._wanted: set[Class] = set()
+        """Classes of which the store may hold something that nobody has claimed."""
+        self._absent_due = False
+        self._newest_due = False
+
+    # -- what others tell --------------------------------------------------------------------
+
+    def open(self) -> None:
+        self.want_all()
+        self._newest_due = True
+
+    def want(self, klass: Class) -> None:
+        """Something of it waits in the store."""
+        self._wanted.add(klass)
+
+    def want_all(self) -> None:
+        self._wanted = set(self._filter.classes)
+        self.look_for_absent()
+
+    def look_for_absent(self) -> None:
+        """Something may wait that is not wanted, or not held any more."""
+        self._absent_due = True
+        self.wake()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    # -- the lane ----------------------------------------------------------------------------
+
+    async def catch_up(self) -> None:
+        """Until cancelled: bring what the store holds and the broker has not acknowledged."""
+        not_before = 0.0
+        while True:
+            self._wake.clear()
+            if Class.READINGS in self._pauses.end(self._now()):
+                self._newest_due = True
+            if await self._fetch_urgent():
+                continue
+            if self._newest_due:
+                # The newest state under its own numbers; history fills in what lies between.
+                self._newest_due = False
+                self._hand_newest()
+            if self._now() >= not_before and (most := self._most()):
+                if classes := [klass for klass in self._order if self._is_due(klass)]:
+                    count = await self._fetch(classes, most)
+                    not_before = max(not_before, self._now() - 1.0) + count / self._rate
+                    continue
+                if self._absent_due and not self._pauses:
+                    await self._skip_absent()
+                    continue
+            await self._wait(not_before)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _is_due(self, klass: Class) -> bool:
+        return klass in self._wanted and klass not in self._pauses
+
+    def _most(self) -> int:
+        """Records that may be sent now; 0: rather wait until it is worth a message."""
+        room = self._channel.history_room()
+        if room < self._channel.pace.limit // 2 // FEW:
+            return 0
+        return max(1, min(BATCH, round(room / FEW / self._record_bytes)))
+
+    async def _wait(self, not_before: float) -> None:
+        times = [not_before] if not_before > self._now() else []
+        if (end := self._pauses.next_end()) is not None:
+            times.append(end)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min(times, default=None)):
+                await self._wake.wait()
+
+    async def _fetch_urgent(self) -> bool:
+        """Alarms and acks of the backlog join the urgent lane."""
+        classes = [klass for klass in URGENT_ORDER if self._is_due(klass)]
+        if not classes or not self._rush([]):
+            return False
+        self._rush(await self._unclaimed(classes, BATCH // FEW))
+        return True
+
+    async def _fetch(self, classes: list[Class], most: int) -> int:
+        wanted = []
+        for row in await self._unclaimed(classes, most):
+            if reason := self._filter.reason(row):
+                self._skips.leave_out(row.epoch, row.seq, row.seq, reason)
+                self._cursor.count_unwanted(row.epoch, -1)
+                self.changed.set()
+            else:
+                wanted.append(row)
+        if wanted:
+            self._cursor.claim(wanted)
+            each = self._send(wanted) / len(wanted)
+            self._record_bytes += (max(1.0, each) - self._record_bytes) / 4
+        return len(wanted)
+
+    async def _unclaimed(self, classes: Sequence[Class], most: int) -> list[Row]:
+        """Rows of one class and epoch that wait, in order of their numbers; none: these classes
+        are not wanted any more."""
+        newest = self._newest_first and classes[0] not in URGENT_ORDER
+        self._wanted -= set(classes)
+        for epoch, holes in self._cursor.unclaimed(newest=newest):
+            if rows := await self._records.store.read(epoch, holes, classes, most, newest):
+                self._wanted |= set(classes)
+                # While the store was asked, the live lane may have taken some.
+                free = (row for row in rows if not self._cursor.is_claimed(row))
+                return sorted(free, key=lambda row: row.seq)
+        return []
+
+    # -- what never goes out -------------------------------------------------------------------
+
+    async def _skip_absent(self) -> None:
+        """What this center does not want, and what the store does not hold, does not wait."""
+        self._absent_due = False
+        for epoch, holes in self._cursor.unclaimed():
+            if rows := await self._records.store.read(epoch, holes, self._filter.classes, 1):
+                self._wanted.add(Class(rows[0].klass))
+                self._absent_due = True
+                return
+            for first, last in holes:
+                await self._skip_range(epoch, first, last)
+        for epoch, first, last in self._cursor.deleted():
+            self._skips.leave_out(epoch, first, last, "retention")
+        self._cursor.forget_unwanted()
+        self.changed.set()
+
+    async def _skip_range(self, epoch: int, first: int, last: int) -> None:
+        """Of first..last nothing is wanted: say of each number why."""
+        while first <= last:
+            upto, held = last, Ranges()
+            if not self._filter.all_classes:
+                held, upto = await self._records.store.numbers(epoch, first, last, LOOK)
+            for a, b in held:
+                self._skips.leave_out(epoch, a, b, "class")
+            for a, b in held.holes(first, upto):
+                self._skips.leave_out(epoch, a, b, "retention")
+            first = upto + 1
