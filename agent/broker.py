@@ -150,6 +150,7 @@ class Message(msgspec.Struct, frozen=True):
     retain: bool = False
     response_topic: str = ""
     correlation: bytes = b""
+    content_type: str = ""
 
 
 class Will(msgspec.Struct, frozen=True, kw_only=True):

@@ -305,6 +305,7 @@ class Connection:
                 message.retain,
                 getattr(properties, "ResponseTopic", ""),
                 getattr(properties, "CorrelationData", b""),
+                getattr(properties, "ContentType", ""),
             ),
         )
 

@@ -59,7 +59,7 @@ class Uplink:
         self._make_active = make_active
         self._on_message = on_message
         self._on_change = on_change
-        self.channel = Channel()
+        self.channel = Channel(compress=config.compress == "zstd")
         """Shared by all that goes to this center."""
         self._lanes = Lanes(outbox, self.cursor, unit, self._root, config, self.channel)
 

@@ -1,5 +1,6 @@
 """A small command center: subscribes to every unit of an org, prints each record once, finds gaps
-and asks for them again.  It needs paho-mqtt alone; nothing of Outpost is imported.
+and asks for them again.  It needs paho-mqtt, and zstandard where a unit compresses; nothing of
+Outpost is imported.
 
     python center.py mqtt.example.org 1883 hubei [--exercise]
 
@@ -19,6 +20,15 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+try:
+    import zstandard
+except ImportError:
+    zstandard = None  # type: ignore[assignment]
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+"""A compressed payload (content type application/json+zstd) begins with it."""
+PAYLOAD_MAX = 1_000_000
+"""Bytes that a compressed payload may become."""
 RECORDS = ("readings", "alarms", "events", "media", "ack")
 GAP_AGE_S = 2.0
 """Records may overtake each other on their way: a younger hole closes by itself."""
@@ -74,6 +84,25 @@ class Epoch:
         return self.floor + 1, min(ends, default=self.known + 1) - 1
 
 
+def plain(payload: bytes) -> bytes:
+    """The JSON of a payload.  ValueError: it cannot be had."""
+    if not payload.startswith(ZSTD):
+        return payload
+    if zstandard is None:
+        raise ValueError("it is compressed: pip install zstandard")
+    try:
+        data = (
+            zstandard.ZstdDecompressor(max_window_size=1 << 23)
+            .stream_reader(payload)
+            .read(PAYLOAD_MAX + 1)
+        )
+    except zstandard.ZstdError as error:
+        raise ValueError(f"it is no zstd frame: {error}") from error
+    if len(data) > PAYLOAD_MAX:
+        raise ValueError(f"it becomes more than {PAYLOAD_MAX} bytes")
+    return data
+
+
 class Center:
     def __init__(self, root: str, mark: str) -> None:
         self.root = root
@@ -87,7 +116,11 @@ class Center:
     def on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         if not message.payload:
             return
-        body = json.loads(message.payload)
+        try:
+            body = json.loads(plain(bytes(message.payload)))
+        except ValueError as error:
+            sys.stderr.write(f"{message.topic}: {error}\n")
+            return
         if message.topic.endswith("/status"):
             # A birth says how far each epoch goes: a hole at its end shows by this alone.
             for held in body.get("epochs", []):

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from agent import topics
+from agent.delivery import compression
 from agent.delivery.ranges import Ranges
 from agent.messages import (
     Ack,
@@ -177,8 +178,9 @@ class Receiver:
     def feed(self, topic: topics.Topic, payload: bytes) -> list[Record]:
         """The records of a message that had not been seen before.
 
-        Topics without records give none; a `status` tells which numbers to expect.  ValueError
-        says what is wrong with a payload; nothing of such a message is counted."""
+        A payload may be compressed (zstd).  Topics without records give none; a `status` tells
+        which numbers to expect.  ValueError says what is wrong with a payload; nothing of such a
+        message is counted."""
         where = "/".join((topic.unit, *topic.path))
         if topic.path == ("status",):
             self._hear(topic, _decode(payload, Status, where), where)
@@ -189,7 +191,7 @@ class Receiver:
         if len(topic.path) != 1 or topic.path[0] not in _CLASSES:
             return []
         klass = Class(topic.path[0])
-        batch = _decode(payload, Batch, where)
+        batch = _decode(_expand(payload, where), Batch, where)
         _check_sender(topic, batch.unit, batch.mark, where)
         _check_epoch(batch.epoch, where)
         read = [_read_record(raw, batch, klass, where) for raw in batch.records]
@@ -299,6 +301,13 @@ def _decode(data: bytes | msgspec.Raw, kind: Any, where: str) -> Any:
         kind_name = getattr(kind, "__name__", "object")
         shown = bytes(data)[:60].decode(errors="replace")
         raise ValueError(f"{where}: expected a {kind_name}, but {error}; read {shown!r}") from error
+
+
+def _expand(payload: bytes, where: str) -> bytes:
+    try:
+        return compression.expand(payload)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _check_sender(topic: topics.Topic, unit: str, mark: Mark, where: str) -> None:

@@ -1,7 +1,8 @@
 """Traffic against the contract: `outpost check --wire FILE`.
 
 A file of traffic has lines of `topic payload` (what `mosquitto_sub -v` prints) or of JSON objects
-`{"topic": ..., "payload": ...}`.
+`{"topic": ..., "payload": ...}`.  Compressed payloads are no text: those stand in hexadecimal, as
+`{"topic": ..., "payload_hex": ...}` (`mosquitto_sub -F '{"topic":"%t","payload_hex":"%x"}'`).
 """
 
 from __future__ import annotations
@@ -95,17 +96,19 @@ def _bounded(lines: Any) -> Iterator[bytes]:
 
 
 def _take_apart(line: bytes) -> tuple[str, bytes, str]:
-    if line.lstrip().startswith(b"{"):
-        try:
-            record = msgspec.json.decode(line, type=dict[str, Any])
-            topic, payload = record["topic"], record["payload"]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
-            return (
-                "",
-                b"",
-                f'expected {{"topic": ..., "payload": ...}}, read {line[:60]!r}: {error}',
-            )
-        data = payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)
-        return str(topic), data, ""
-    topic_bytes, _, data = line.rstrip(b"\r\n").partition(b" ")
-    return topic_bytes.decode("utf-8", "replace"), data, ""
+    if not line.lstrip().startswith(b"{"):
+        topic_bytes, _, data = line.rstrip(b"\r\n").partition(b" ")
+        return topic_bytes.decode("utf-8", "replace"), data, ""
+    try:
+        record = msgspec.json.decode(line, type=dict[str, Any])
+        return str(record["topic"]), _payload(record), ""
+    except (ValueError, msgspec.DecodeError, RecursionError, KeyError) as error:
+        wanted = '{"topic": ..., "payload": ...} or {"topic": ..., "payload_hex": ...}'
+        return "", b"", f"expected {wanted}, read {line[:60]!r}: {error}"
+
+
+def _payload(record: dict[str, Any]) -> bytes:
+    if isinstance(digits := record.get("payload_hex"), str):
+        return bytes.fromhex(digits)
+    payload = record["payload"]
+    return payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from agent.delivery import compression
 from agent.delivery.records import Records
 from agent.delivery.rows import Row
 from agent.settings.tables import UnitConfig
@@ -34,9 +35,17 @@ class Batches:
         self._records = records
         self._unit = unit
 
-    def make(self, rows: list[Row], *, late: bool, most: int) -> Iterator[Batch]:
+    def make(
+        self, rows: list[Row], *, late: bool, most: int, compress: bool = False
+    ) -> Iterator[Batch]:
         """Rows of one class and one epoch, in messages of at most `most` bytes.  Nothing where the
         epoch is held no more: retention was faster."""
+        for batch in self._plain(rows, late=late, most=most):
+            if compress and batch.payload:
+                batch = _compressed(batch)
+            yield batch
+
+    def _plain(self, rows: list[Row], *, late: bool, most: int) -> Iterator[Batch]:
         epoch = self._records.store.epochs.get(rows[0].epoch)
         if epoch is None:
             return
@@ -64,3 +73,8 @@ class Batches:
 def _joined(rows: list[Row], start: bytes, parts: list[bytes], room: int) -> Batch:
     payload = start + b",".join(parts) + b"]}"
     return Batch(rows, payload, len(payload), room)
+
+
+def _compressed(batch: Batch) -> Batch:
+    payload = compression.shrink(batch.payload)
+    return msgspec.structs.replace(batch, payload=payload, size=len(payload))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from agent.delivery import compression
 from agent.delivery.pace import Pace
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
 
@@ -54,7 +55,9 @@ class Traffic(Protocol):
 class Channel:
     """One per uplink; `open` and `close` with each connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, compress: bool = False) -> None:
+        """`compress`: the center takes zstd."""
+        self._compress = compress
         self.connection: Connection | None = None
         self.pace = Pace()
         self.inflight = 0
@@ -78,6 +81,11 @@ class Channel:
 
     def close(self) -> None:
         self.connection = None
+
+    @property
+    def compress(self) -> bool:
+        """Whether records go compressed; never in MQTT 3.1.1, which cannot say so."""
+        return self._compress and self.connection is not None and self.connection.protocol == 5
 
     # -- how much -----------------------------------------------------------------------------
 
@@ -115,7 +123,12 @@ class Channel:
         return self.connection is not None and self.inflight < self._window
 
     def publish(
-        self, topic: str, payload: bytes, answered: Callable[[Answer], None], *, urgent: bool
+        self,
+        topic: str,
+        payload: bytes,
+        answered: Callable[[Answer], None],
+        *,
+        urgent: bool,
     ) -> None:
         """Send a message of records; `answered` is called unless the connection ends before."""
         connection, loop = self.connection, asyncio.get_running_loop()
@@ -136,4 +149,5 @@ class Channel:
             answered(Answer(future))
             self.pump()
 
-        connection.publish(topic, payload).add_done_callback(done)
+        content_type = compression.CONTENT_TYPE if compression.is_frame(payload) else None
+        connection.publish(topic, payload, content_type=content_type).add_done_callback(done)

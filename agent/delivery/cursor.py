@@ -53,6 +53,10 @@ class Cursor:
             settled.add(seq, seq)
         self._dirty.add(epoch)
 
+    def is_settled(self, epoch: int, seq: int) -> bool:
+        """Whether the broker has acknowledged it."""
+        return epoch in self.settled and seq in self.settled[epoch]
+
     def pieces(self, epoch: int) -> int:
         """How many ranges the settled numbers of an epoch are in."""
         return len(self.settled.get(epoch, ()))

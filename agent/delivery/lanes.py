@@ -206,8 +206,8 @@ class Lanes:
         they are large; how many bytes they have become."""
         if self._channel.connection is None:
             return 0
-        size = 0
-        for batch in self._batches.make(rows, late=late, most=self._most_bytes()):
+        size, how = 0, {"late": late, "compress": self._channel.compress}
+        for batch in self._batches.make(rows, most=self._most_bytes(), **how):
             if batch.payload:
                 self._publish(batch)
                 size += len(batch.payload)

@@ -24,7 +24,7 @@ from drivers import ports
 
 DEFAULT_VERBS = ("alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
 VERBS = (
-    *DEFAULT_VERBS, "air.clean", "wearer", "config.get", "config.set", "config.confirm", "restart",
+    *DEFAULT_VERBS, "air.clean", "check_in", "sos.cancel", "sos.raise", "wearer", "config.get", "config.set", "config.confirm", "restart",
 )  # fmt: skip
 """What an uplink can be allowed."""
 
@@ -197,6 +197,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the readings; empty: all."""
     signers: tuple[str, ...] = ()
     """Public keys; where there is one, every command must be signed by one of them."""
+    compress: Literal["off", "zstd"] = "off"
+    """Of the records; over MQTT 5 alone."""
     history: Literal["oldest", "newest"] = "oldest"
     """Which of the backlog comes first."""
     history_records_per_s: Positive = 2000.0

@@ -85,11 +85,13 @@ async def test_an_alarm_is_found_among_many_readings_without_looking_at_them(
     tmp_path: Path,
 ) -> None:
     async with Store.open(tmp_path) as store:
-        for sql, index in (
-            (store_module._SELECT_RARE, "INDEX rare"),
-            (store_module._SELECT_READINGS, "PRIMARY KEY"),
+        for sql, index, order in (
+            (store_module._SELECT_RARE, "INDEX rare", "ASC"),
+            (store_module._SELECT_RARE, "INDEX rare", "DESC"),
+            (store_module._SELECT_READINGS, "PRIMARY KEY", "ASC"),
+            (store_module._SELECT_READINGS, "PRIMARY KEY", "DESC"),
         ):
-            question = partial(_explain, sql=sql)
+            question = partial(_explain, sql=sql.format(order))
             plan = await store._ask(question, writes=False)
             assert len(plan) == 1
             assert f"SEARCH record USING {index} (epoch=?" in str(plan[0])
