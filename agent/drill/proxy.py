@@ -1,7 +1,8 @@
 """The link of one unit, as a TCP proxy on loopback that can be cut or left hanging.
 
 TLS to a broker ends here: the agent speaks plainly to loopback, the proxy checks the broker's
-certificate.  What is under way is bounded: a direction that cannot deliver is not read.
+certificate.  What is under way is bounded: a direction that cannot deliver is not read.  A link
+with a `shape` knows only up and dropped.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import struct
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
+
+from agent.drill.shaping import Shape, carry
 
 CHUNK = 65_536
 CONNECT_TIMEOUT_S = 10.0
@@ -30,8 +33,13 @@ class LinkState(StrEnum):
 class Proxy:
     """`async with Proxy(host, port) as proxy`; listens on `proxy.port` of loopback."""
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, *, tls: ssl.SSLContext | None = None,
+        shape: Shape | None = None,
+    ) -> None:  # fmt: skip
+        """`shape`: each connection is so narrow and so long; None: as loopback is."""
         self.state = LinkState.UP
+        self._shape = shape
         self.port = 0
         self._host, self._target_port, self._tls = host, port, tls
         self._server: asyncio.Server | None = None
@@ -124,6 +132,8 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
+            if self._shape is not None:
+                await carry(reader, writer.write, self._shape)
             while data := await reader.read(CHUNK):
                 await self._open.wait()
                 writer.write(data)
