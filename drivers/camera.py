@@ -8,13 +8,23 @@ from __future__ import annotations
 import math
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
+from av import CodecContext
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
+
+if TYPE_CHECKING:
+    VideoPacket = Packet[VideoStream]
+else:
+    VideoPacket = Packet  # generic in its stub only
 
 OPEN_TIMEOUT_S = 8.0
 READ_TIMEOUT_S = 5.0
@@ -44,70 +54,130 @@ def probe(source: str) -> None:
         raise OSError(f"{rest!r} is no file")
 
 
-def frames(source: str, width: int, height: int, fps: float) -> Iterator[av.VideoFrame]:
-    """Pictures as they come; `width`, `height` and `fps` are wishes to a V4L2 device.
+@contextmanager
+def opened(
+    source: str, width: int, height: int, fps: float, format: str = "auto"
+) -> Iterator[Feed]:
+    """The camera; `width`, `height`, `fps` and `format` (`h264`, `mjpeg`, `raw`; `auto`: the first
+    of these that it has) are wishes to a V4L2 device.
 
-    A file is played in real time, again and again.  OSError (a sentence): absent, lost, no
-    picture in it; ValueError: `source` is of no known kind.
+    OSError (a sentence): absent, lost, no picture in it; ValueError: `source` is of no known kind.
+    The same while its packets are read.
     """
     probe(source)
-    kind = source.partition(":")[0]
+    kind, _, rest = source.partition(":")
     try:
-        yield from SCHEMES[kind](source, width, height, fps)
+        with _container(kind, source, rest, width, height, fps, format) as container:
+            if not container.streams.video:
+                raise OSError(f"{_shown(source)!r} has no picture in it")
+            yield Feed(kind, source, container, fps)
     except av.FFmpegError as error:
         raise OSError(f"{_noun(kind)} {_shown(source)!r}: {error.strerror}") from error
 
 
-@contextmanager
-def _opened(
-    name: str, *, format: str | None = None, options: dict[str, str] | None = None
-) -> Iterator[tuple[InputContainer, VideoStream]]:
-    container = av.open(
-        name, format=format, options=options or {}, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
-    )
-    with container:
-        if not container.streams.video:
-            raise OSError(f"{_shown(name)!r} has no picture in it")
-        yield container, container.streams.video[0]
+def _container(
+    kind: str, source: str, rest: str, width: int, height: int, fps: float, format: str
+) -> InputContainer:
+    timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)
+    if kind == "file":
+        return av.open(rest, timeout=timeout)
+    if kind in ("rtsp", "rtsps"):
+        # TCP: a lost UDP packet would show as a smear until the camera's next keyframe.
+        options = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+        return av.open(source, options=options, timeout=timeout)
+    wishes = {"video_size": f"{width}x{height}", "framerate": f"{fps:g}"}
+    formats = V4L2_FORMATS if format == "auto" else {format: V4L2_FORMATS[format]}
+    for last, options in zip([False] * (len(formats) - 1) + [True], formats.values(), strict=True):
+        try:
+            return av.open(rest, format="v4l2", options=wishes | options, timeout=timeout)
+        except av.FFmpegError:
+            if last:
+                raise
+    raise ValueError(f"expected {', '.join(V4L2_FORMATS)}, read {format!r}")
 
 
-def _v4l2(source: str, width: int, height: int, fps: float) -> Iterator[av.VideoFrame]:
-    path = source.partition(":")[2]
-    options = {"video_size": f"{width}x{height}", "framerate": f"{fps:g}"}
-    with _opened(path, format="v4l2", options=options) as (container, stream):
-        yield from container.decode(stream)
-    raise OSError(f"the camera {path!r} has gone")
+class Feed:
+    """An open camera: packets as they come, and pictures from them."""
 
+    def __init__(self, kind: str, source: str, container: InputContainer, fps: float) -> None:
+        self.stream: VideoStream = container.streams.video[0]
+        self.codec = self.stream.codec_context.name
+        self.width = self.stream.codec_context.width
+        self.height = self.stream.codec_context.height
+        self._kind = kind
+        self._source = source
+        self._container = container
+        self._fps = fps
+        self._filter: BitStreamFilterContext | None = None
+        if self.codec == "h264":
+            mp4 = (self.stream.codec_context.extradata or b"")[:1] == b"\x01"
+            name = "h264_mp4toannexb" if mp4 else "dump_extra=freq=keyframe"
+            self._filter = BitStreamFilterContext(name, self.stream)
 
-def _rtsp(source: str, width: int, height: int, fps: float) -> Iterator[av.VideoFrame]:
-    # TCP: a lost UDP packet would show as a smear until the camera's next keyframe.
-    with _opened(source, options={"rtsp_transport": "tcp"}) as (container, stream):
-        yield from container.decode(stream)
-    raise OSError(f"the camera {_shown(source)!r} has ended the stream")
+    def fault(self) -> str:
+        """Why its pictures cannot go to a browser as they are; empty where they can."""
+        context = self.stream.codec_context
+        if self.codec != "h264":
+            return f"it sends {NAMES.get(self.codec, self.codec)}"
+        if context.profile not in PLAYED:
+            return f"its H.264 has profile {context.profile}, which browsers do not play"
+        if context.has_b_frames:
+            return "its H.264 has B-frames, which WebRTC does not carry"
+        return ""
 
+    def packets(self) -> Iterator[VideoPacket]:
+        """H.264 in Annex B, each keyframe with its parameter sets; other codecs as they are.  A
+        file is played in real time, again and again.  Never ends by itself but with OSError."""
+        if self._kind == "file":
+            yield from self._played()
+        for packet in self._demuxed():
+            yield from self._filtered(packet)
+        raise OSError(
+            f"the camera {self._source.partition(':')[2]!r} has gone"
+            if self._kind == "v4l2"
+            else f"the camera {_shown(self._source)!r} has ended the stream"
+        )
 
-def _file(source: str, width: int, height: int, fps: float) -> Iterator[av.VideoFrame]:
-    path = source.partition(":")[2]
-    with _opened(path) as (container, stream):
-        interval_s = 1 / float(stream.average_rate or fps)
+    def decoder(self) -> VideoCodecContext:
+        """For packets from a keyframe on.  OSError."""
+        if self.codec != "h264":
+            return self.stream.codec_context
+        # Its own is for the packets as they came, not for Annex B.
+        context = CodecContext.create("h264", "r")
+        assert isinstance(context, VideoCodecContext)
+        return context
+
+    def _demuxed(self) -> Iterator[VideoPacket]:
+        for packet in self._container.demux(self.stream):
+            if packet.size:
+                yield packet
+
+    def _filtered(self, packet: VideoPacket) -> list[VideoPacket]:
+        if self._filter is None:
+            return [packet]
+        return [p for p in self._filter.filter(packet) if isinstance(p, Packet)]
+
+    def _played(self) -> Iterator[VideoPacket]:
+        interval_s = 1 / float(self.stream.average_rate or self._fps)
         base = time.monotonic()
         while True:
-            end_s = math.nan
-            for frame in container.decode(stream):
-                at_s = frame.time if frame.time is not None else 0.0 if math.isnan(end_s) else end_s
-                if math.isnan(end_s):
-                    base -= at_s
+            start_s, end_s = math.nan, 0.0
+            for packet in self._demuxed():
+                stamp = packet.dts if packet.dts is not None else packet.pts
+                at_s = end_s if stamp is None else float(stamp * packet.time_base)
+                if math.isnan(start_s):
+                    start_s = at_s
                 end_s = at_s + interval_s
-                late_s = time.monotonic() - base - at_s
+                late_s = time.monotonic() - base - (at_s - start_s)
                 if late_s < 0:
                     time.sleep(-late_s)
                 elif late_s > 1:
                     base += late_s
-                yield frame
-            if math.isnan(end_s):
-                raise OSError(f"{path!r} has no picture in it")
-            base += end_s
-            container.seek(0)
+                yield from self._filtered(packet)
+            if math.isnan(start_s):
+                raise OSError(f"{self._source.partition(':')[2]!r} has no picture in it")
+            base += end_s - start_s
+            self._container.seek(0)
 
 
 def _noun(kind: str) -> str:
@@ -120,9 +190,11 @@ def _shown(source: str) -> str:
     return f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else source
 
 
-SCHEMES: dict[str, Callable[[str, int, int, float], Iterator[av.VideoFrame]]] = {
-    "v4l2": _v4l2,
-    "file": _file,
-    "rtsp": _rtsp,
-    "rtsps": _rtsp,
+SCHEMES = ("v4l2", "file", "rtsp", "rtsps")
+V4L2_FORMATS: dict[str, dict[str, str]] = {
+    "h264": {"input_format": "h264"},
+    "mjpeg": {"input_format": "mjpeg"},
+    "raw": {},
 }
+NAMES = {"hevc": "H.265", "mjpeg": "JPEGs", "rawvideo": "raw pictures", "h264": "H.264"}
+PLAYED = (None, "Constrained Baseline", "Baseline", "Main", "High", "Constrained High")

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from agent.media import loopback, wire
+from agent.media import codecs, loopback, wire
 from agent.media.service import Service
 
 PR_SET_PDEATHSIG = 1
@@ -58,6 +58,7 @@ def main() -> int:
     threading.excepthook = _thread_failed
     logging.basicConfig(level=logging.WARNING, format="media: %(levelname)s %(name)s: %(message)s")
     loopback.install()
+    codecs.install()
     asyncio.run(_serve(int(sys.argv[1])))
     return 0
 

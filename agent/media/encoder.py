@@ -1,35 +1,28 @@
-"""One H.264 encoder and when it must make a keyframe."""
+"""One H.264 encoder, when it must make a keyframe, and how much it may make."""
 
 from __future__ import annotations
 
 import threading
 import time
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.stream import VideoStream
 
+from agent.media import encoders
 from agent.media.blockcode import Image
+from agent.media.encoded import CLOCK_RATE, Encoded
 
-CLOCK_RATE = 90_000
-"""RTP's clock for video (RFC 6184, section 8.2.1): packets leave here in its unit."""
-KEYFRAME_EVERY_S = 10.0
-"""Without a request.  Viewers ask for what they need, so this only bounds damage."""
 KEYFRAME_GAP_S = 0.25
 """Keyframes on request are no closer: one serves all who asked meanwhile, and who joins waits no
 longer than this."""
-VBV_S = 0.5
-"""Of the bitrate: how long a burst may be.  Without VBV a later change of bitrate is ignored."""
-
-
-if TYPE_CHECKING:
-    VideoPacket = av.Packet[VideoStream]
-else:
-    VideoPacket = av.Packet  # generic in its stub only
+RATE_STEP = 0.03
+"""Smaller changes are not worth it."""
+REOPEN_STEP, REOPEN_S = 0.25, 3.0
+"""An encoder that must be opened anew for a change, with a keyframe, is so only for this much,
+and no more often."""
 
 
 class KeyframeGate:
@@ -46,6 +39,11 @@ class KeyframeGate:
         with self._lock:
             self._wanted = True
 
+    def is_due(self, now: float) -> bool:
+        """`take` would say yes."""
+        with self._lock:
+            return self._wanted and now - self._last >= self._gap_s
+
     def take(self, now: float) -> bool:
         """True where the frame encoded now shall be a keyframe; a request too early waits."""
         with self._lock:
@@ -57,43 +55,49 @@ class KeyframeGate:
 
 
 class H264Encoder:
-    """libx264 for pictures of one size: constrained baseline, no delay, one thread."""
+    """For pictures of one size: no B-frames, no delay, one thread."""
 
-    def __init__(self, width: int, height: int, fps: float, bitrate_kbit_s: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        fps: float,
+        bitrate_kbit_s: int,
+        kind: encoders.Kind = encoders.SOFTWARE,
+    ) -> None:
         self.width = width
         self.height = height
-        self._start = time.monotonic()
-        self._last_pts = -1
-        context = av.CodecContext.create("libx264", "w")
-        context.width = width
-        context.height = height
-        context.pix_fmt = "yuv420p"
-        context.framerate = Fraction(fps).limit_denominator(1000)
-        context.time_base = Fraction(1, CLOCK_RATE)
-        context.gop_size = max(1, round(fps * KEYFRAME_EVERY_S))
-        context.max_b_frames = 0
-        context.thread_count = 1
-        context.bit_rate = bitrate_kbit_s * 1000
-        context.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "profile": "baseline",
-            "forced-idr": "1",
-            "maxrate": str(bitrate_kbit_s * 1000),
-            "bufsize": str(round(bitrate_kbit_s * 1000 * VBV_S)),
-        }
-        self._context = context
+        self.kind = kind
+        self.kbit_s = bitrate_kbit_s
+        self._fps = fps
+        self._limit_kbit_s = bitrate_kbit_s
+        self._last_at = float("-inf")
+        self._opened_at = time.monotonic()
+        self._context = encoders.open_context(kind, width, height, fps, bitrate_kbit_s)
 
-    def encode(self, image: Image, at: float, *, keyframe: bool) -> list[VideoPacket]:
-        """`image` (blue green red) made at `at` (`time.monotonic()` s), as Annex B packets."""
+    def follow(self, kbit_s: float) -> None:
+        """Make so much from now on, at most what it was opened with."""
+        wanted = round(min(kbit_s, self._limit_kbit_s))
+        change = abs(wanted - self.kbit_s) / self.kbit_s
+        if change < RATE_STEP:
+            return
+        if self.kind.in_place:
+            self._context.bit_rate = wanted * 1000
+        elif change < REOPEN_STEP or time.monotonic() - self._opened_at < REOPEN_S:
+            return
+        else:
+            self._opened_at = time.monotonic()
+            size = (self.width, self.height)
+            self._context = encoders.open_context(self.kind, *size, self._fps, wanted)
+        self.kbit_s = wanted
+
+    def encode(self, image: Image, at: float, *, keyframe: bool) -> list[Encoded]:
+        """`image` (blue green red) made at `at` (`time.monotonic()` s)."""
         planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
         frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
         # Two frames of one moment would be one frame to a receiver.
-        self._last_pts = max(self._last_pts + 1, round((at - self._start) * CLOCK_RATE))
-        frame.pts = self._last_pts
+        at = self._last_at = max(self._last_at + 1 / CLOCK_RATE, at)
+        frame.pts = round(at * CLOCK_RATE)
         frame.time_base = Fraction(1, CLOCK_RATE)
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
-        packets = self._context.encode(frame)
-        for packet in packets:
-            packet.time_base = Fraction(1, CLOCK_RATE)
-        return packets
+        return [Encoded.of(packet, at) for packet in self._context.encode(frame)]

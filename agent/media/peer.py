@@ -1,9 +1,7 @@
-"""Viewers: an offer in, an answer out, and packets of the one encoder to whoever is connected.
+"""Viewers: an offer in, an answer out.  What a session carries is its parts' business.
 
-aiortc sends `av.Packet`s without encoding them again, but has three traps (read in 1.16): codec
-preferences set after `setRemoteDescription` are ignored and the packets go out under whatever was
-negotiated; a request for a keyframe never reaches the track; without `iceServers` it waits 5 s for
-a public STUN server.
+aiortc has two traps here (read in 1.16): codec preferences set after `setRemoteDescription` are
+ignored, and without `iceServers` it waits 5 s for a public STUN server.
 """
 
 from __future__ import annotations
@@ -138,6 +136,11 @@ class Peers:
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    def parts(self, session: str) -> tuple[Part, ...]:
+        """Of a session that runs; none where it does not."""
+        peer = self._peers.get(session)
+        return peer.parts if peer is not None else ()
 
     async def answer(self, session: str, parts: Sequence[Part], sdp: str) -> str:
         """MediaError: why there is no answer."""

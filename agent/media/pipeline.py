@@ -1,4 +1,4 @@
-"""One camera: a thread that captures, paints, encodes once and publishes, while it is wanted."""
+"""One camera: a thread that captures, paints, encodes once a layer and publishes, while wanted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import logging
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 
-import numpy as np
-from av import VideoFrame
-
-from agent.media import scene, stills
-from agent.media.blockcode import Image, draw, now_us
-from agent.media.encoder import H264Encoder, KeyframeGate
-from agent.media.fanout import Fanout
+from agent.media import pictures, stills
+from agent.media.blockcode import Image
+from agent.media.encoded import Encoded
+from agent.media.fanout import Fanout, Subscription
+from agent.media.layer import Layer
+from agent.media.link.video_out import VideoOut
 from agent.media.overlay import Painter, Pen
+from agent.media.pictures import Moment, Pictures
 from agent.media.wire import CameraConfig, CameraStats
+from agent.messages import Mark
 from drivers import camera
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,8 @@ log = logging.getLogger(__name__)
 LINGER_S = 2.0
 """A viewer who reloads the page finds the camera still open."""
 BACKOFF_S = (0.5, 10.0)
-FPS_WINDOW_S = 3.0
+COST_S = 5.0
+"""What encoding costs is measured over this."""
 
 OnStill = Callable[[str, int, bytes], None]
 
@@ -43,10 +43,13 @@ class Pipeline:
         on_still: OnStill,
     ) -> None:
         self.config = config
-        self.gate = KeyframeGate()
-        self.fanout = Fanout(loop, self.gate.request)
-        self.frames_encoded = 0
-        self._keyframes = 0
+        lock = threading.Lock()
+        self.main = Layer(loop, lock, config.fps, config.bitrate_kbit_s)
+        self.thin = Layer(loop, lock, min(config.thin_fps, config.fps), config.thin_kbit_s)
+        self.outs: set[VideoOut] = set()
+        """Viewers whose path is up."""
+        self.passes = False
+        """What the main layer gets is the camera's own: nobody can change its rate."""
         self._painter = painter
         self._loop = loop
         self._on_still = on_still
@@ -56,21 +59,38 @@ class Pipeline:
         self._sessions: set[str] = set()
         self._lease: stills.StillLease | None = None
         self._state, self._detail = "idle", ""
-        self._encoder: H264Encoder | None = None
-        self._encoded_at: deque[float] = deque(maxlen=256)
+        self._cost: float | None = None
+        """Share of a core that this camera's thread takes."""
+        self._never_passes = False
         self._closed = False
         self.check()
+
+    @property
+    def fanout(self) -> Fanout:
+        """Of the main layer."""
+        return self.main.fanout
+
+    @property
+    def frames_encoded(self) -> int:
+        """Of both layers; those that were passed through as well."""
+        return self.main.pictures + self.thin.pictures
 
     # Who wants pictures.
 
     def hold(self, session: str) -> None:
-        """Keep the camera open for a viewer, from his offer on."""
+        """Keep the camera open for a session, from its offer on."""
         self._sessions.add(session)
         self._ensure()
 
     def release(self, session: str) -> None:
         self._sessions.discard(session)
         self._changed.set()
+
+    def subscribe(self, who: str) -> Subscription:
+        """Pictures without a peer (a recorder, a publisher): the camera opens.  Afterwards
+        `close()` the subscription and `release(who)`."""
+        self.hold(who)
+        return self.fanout.join()
 
     def lease_stills(self, period_s: float, lease_s: float) -> None:
         """A new lease replaces the last one."""
@@ -102,17 +122,23 @@ class Pipeline:
 
     def stats(self) -> CameraStats:
         now = time.monotonic()
-        recent = [at for at in list(self._encoded_at) if now - at < FPS_WINDOW_S]
+        encoder = self.main.encoder or self.thin.encoder
         with self._lock:
             return CameraStats(
                 name=self.config.name,
                 state=self._state,
                 detail=self._detail,
-                viewers=self.fanout.viewers,
+                viewers=self.main.fanout.viewers + self.thin.fanout.viewers,
+                thin_viewers=self.thin.fanout.viewers,
                 frames_encoded=self.frames_encoded,
-                keyframes=self._keyframes,
-                fps=round(len(recent) / FPS_WINDOW_S, 1),
-                encoders=int(self._encoder is not None),
+                keyframes=self.main.keyframes + self.thin.keyframes,
+                fps=round(max(self.main.fps_at(now), self.thin.fps_at(now)), 1),
+                kbit_s=round(self.main.kbit_s_at(now)),
+                thin_kbit_s=round(self.thin.kbit_s_at(now)),
+                encoders=sum(layer.encoder is not None for layer in (self.main, self.thin)),
+                encoder=encoder.kind.codec if encoder is not None else "",
+                passed=self.passes,
+                cost=self._cost,
             )
 
     def _ensure(self) -> None:
@@ -139,13 +165,18 @@ class Pipeline:
                 self._capture()
             except (OSError, ValueError) as error:
                 self._say("down", str(error))
-            self._encoder = None
+            self._put_away()
             if self._ended():
                 return
             if time.monotonic() - opened > BACKOFF_S[1]:
                 delay_s = BACKOFF_S[0]
             self._changed.wait(delay_s * random.uniform(0.75, 1.25))
             delay_s = min(delay_s * 2, BACKOFF_S[1])
+
+    def _put_away(self) -> None:
+        self.main.encoder = self.thin.encoder = None
+        self.main.fanout.forget()
+        self._cost = None
 
     def _ended(self) -> bool:
         with self._lock:
@@ -164,61 +195,66 @@ class Pipeline:
 
     def _capture(self) -> None:
         """Until nobody wants it any more.  OSError, ValueError: the camera is not to be had."""
+        # A drill's pictures carry its mark, so they are painted.
+        may_pass = (
+            self.config.pass_through
+            and self._painter.mark is Mark.ACTUAL
+            and not self._never_passes
+        )
+        with pictures.opened(self.config, may_pass=may_pass) as source:
+            self.passes = self.main.fanout.remembers = source.passes
+            try:
+                self._show(source)
+            finally:
+                if self.passes and not source.passes:
+                    self._never_passes = True
+
+    def _show(self, source: Pictures) -> None:
         pen = Pen()
         unwanted_since: float | None = None
-        for picture in self._pictures():
+        began, spent = time.monotonic(), time.thread_time()
+        for moment in source.moments:
             now = time.monotonic()
-            self._say("live")
+            self._say("live", source.note)
             if self._wanted(now):
                 unwanted_since = None
             elif unwanted_since is None:
                 unwanted_since = now
             if self._closed or (unwanted_since is not None and now - unwanted_since > LINGER_S):
                 return
-            self._process(picture, pen, now)
+            self._process(moment, source, pen, now)
+            if now - began > COST_S:
+                self._cost = (time.thread_time() - spent) / (now - began)
+                began, spent = now, time.thread_time()
 
-    def _pictures(self) -> Iterator[Callable[[], Image]]:
-        c = self.config
-        if c.source == "scene":
-            yield from scene.frames(c.width & ~1, c.height & ~1, c.fps)
-            return
-        for number, frame in enumerate(camera.frames(c.source, c.width, c.height, c.fps)):
-            yield partial(self._convert, frame, number)
-
-    def _convert(self, frame: VideoFrame, number: int) -> Image:
-        image = frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
-        image = stills.fit(image, self.config.width, self.config.height)
-        if self.config.timecode:
-            draw(image, number, now_us())
-        return image
-
-    def _process(self, picture: Callable[[], Image], pen: Pen, now: float) -> None:
+    def _process(self, moment: Moment, source: Pictures, pen: Pen, now: float) -> None:
         lease = self._lease
-        still = lease is not None and lease.take(now)
-        watched = self.fanout.viewers > 0
-        if not watched:
-            self._encoder = None
-        if not still and not watched:
+        if moment.passed is not None:
+            self._pass(moment.passed)
+            source.decodes = self.thin.is_wanted or (lease is not None and not lease.is_over(now))
+        main = moment.passed is None and self.main.pick(now)
+        thin = moment.picture is not None and self.thin.pick(now)
+        still = moment.picture is not None and lease is not None and lease.take(now)
+        if moment.picture is None or not (main or thin or still):
             return
-        image = picture()
-        self._painter.paint(image, pen, self.config.name)
-        if watched:
-            self._encode(image, now)
+        image = moment.picture()
+        if thin:
+            small = stills.fit(image, self.config.thin_width, self.config.thin_width)
+            self._paint(small if small is not image else image.copy(), pen, self.thin, now)
+        if main:
+            self._paint(image, pen, self.main, now)
+        elif still:
+            self._painter.paint(image, pen, self.config.name)
         if still:
             # Few a second at most, so that what waits for a stalled loop stays small.
             self._loop.call_soon_threadsafe(
                 self._on_still, self.config.name, int(time.time() * 1000), stills.jpeg(image)
             )
 
-    def _encode(self, image: Image, now: float) -> None:
-        height, width = image.shape[:2]
-        encoder = self._encoder
-        if encoder is None or (encoder.width, encoder.height) != (width, height):
-            encoder = H264Encoder(width, height, self.config.fps, self.config.bitrate_kbit_s)
-            self._encoder = encoder
-        for packet in encoder.encode(image, now, keyframe=self.gate.take(now)):
-            with self._lock:
-                self.frames_encoded += 1
-                self._keyframes += packet.is_keyframe
-            self._encoded_at.append(now)
-            self.fanout.publish(packet)
+    def _pass(self, picture: Encoded) -> None:
+        self.main.encoder = None
+        self.main.publish(picture)
+
+    def _paint(self, image: Image, pen: Pen, layer: Layer, now: float) -> None:
+        self._painter.paint(image, pen, self.config.name)
+        layer.encode(image, now)

@@ -7,6 +7,7 @@ import logging
 import time
 
 from agent.media import wire
+from agent.media.adapt import Adapter
 from agent.media.overlay import Painter
 from agent.media.parts import Part
 from agent.media.peer import Peers
@@ -35,6 +36,7 @@ class Service:
             camera.name: Pipeline(camera, self._painter, loop, self._still)
             for camera in config.cameras
         }
+        self._adapter = Adapter(self._pipelines.values(), config.max_kbit_s)
         self._supply = Supply(config.ice, config.unit)
         self._peers = Peers(self._closed, supply=self._supply)
         self._said: dict[str, tuple[str, str]] = {}
@@ -43,12 +45,14 @@ class Service:
     async def run(self, reader: asyncio.StreamReader) -> None:
         """Until the core closes.  WireError where it says something else than agreed."""
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        adapting = asyncio.create_task(self._adapter.run(), name="adapt")
         try:
             with INTERFACES.watched():
                 while (message := await wire.read_to_media(reader)) is not None:
                     self._take(message)
         finally:
             heartbeat.cancel()
+            adapting.cancel()
             for pipeline in self._pipelines.values():
                 pipeline.close()
             await self._peers.close_all()
@@ -63,6 +67,10 @@ class Service:
                 task.add_done_callback(self._answering.discard)
             case wire.CloseSession():
                 self._peers.close(message.session)
+            case wire.SwitchCamera():
+                self._switch(message)
+            case wire.Limit():
+                self._adapter.limit(message.kbit_s)
             case wire.StartStills():
                 pipeline = self._pipelines[message.camera]
                 pipeline.lease_stills(message.period_s, message.lease_s)
@@ -87,6 +95,14 @@ class Service:
     def _parts(self, request: wire.OfferRequest) -> list[Part]:
         """What a session that is offered shall carry."""
         return [VideoPart(request.session, self._pipelines[request.camera])]
+
+    def _switch(self, message: wire.SwitchCamera) -> None:
+        for part in self._peers.parts(message.session):
+            if isinstance(part, VideoPart):
+                try:
+                    part.switch(self._pipelines[message.camera])
+                except MediaError as error:
+                    log.warning("session %s stays where it is: %s", message.session, error)
 
     def _closed(self, session: str, why: str) -> None:
         self._send(MediaEvent(event="session_closed", session=session, detail=why))

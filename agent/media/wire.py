@@ -46,6 +46,17 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The largest picture sent; a larger one is scaled down, its shape kept."""
     fps: float = 25.0
     bitrate_kbit_s: int = 1500
+    """At most; a link that bears less gets less."""
+    thin_width: int = 320
+    thin_fps: float = 5.0
+    thin_kbit_s: int = 80
+    """The second layer, for links too thin for the first."""
+    substream: str = ""
+    """Used where `source` turns out to be H.265."""
+    format: str = "auto"
+    """What a V4L2 device shall give: `h264`, `mjpeg`, `raw`."""
+    pass_through: bool = True
+    """H.264 that the camera makes goes out untouched where a browser can play it."""
     timecode: bool = False
     """Draw the block code (agent/media/blockcode.py), which the scene always carries."""
 
@@ -59,6 +70,8 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     """The unit's display name for pictures; its id where empty."""
     enabled: bool = True
+    max_kbit_s: int = 0
+    """For all that is sent, of all cameras to all viewers; 0: as much as the links bear."""
     ice: IceConfig = IceConfig()
     whip: tuple[WhipConfig, ...] = ()
     whep: WhepConfig = WhepConfig()
@@ -102,6 +115,20 @@ class StartStills(_Message, frozen=True, kw_only=True):
     camera: str
     period_s: float
     lease_s: float
+
+
+class Limit(_Message, frozen=True, kw_only=True):
+    """From now on at most this for all viewers together; 0: no limit.  The core says it while
+    alarms and readings must have the link."""
+
+    kbit_s: int
+
+
+class SwitchCamera(_Message, frozen=True, kw_only=True):
+    """Show another camera in a session that runs.  An unknown session is no error."""
+
+    session: str
+    camera: str
 
 
 class StopStills(_Message, frozen=True, kw_only=True):
@@ -154,7 +181,17 @@ class CameraStats(msgspec.Struct, frozen=True, kw_only=True):
     fps: float = 0.0
     """Frames encoded in the last seconds."""
     encoders: int = 0
-    """Encoders now open: 0 or 1, however many watch."""
+    """Encoders now open: one a layer at most, however many watch."""
+    thin_viewers: int = 0
+    kbit_s: int = 0
+    thin_kbit_s: int = 0
+    """Made in the last seconds, of the two layers."""
+    encoder: str = ""
+    """FFmpeg's name of it."""
+    passed: bool = False
+    """The camera's own H.264 goes out."""
+    cost: float | None = None
+    """Share of a core that this camera's thread takes (decoding beside it not counted)."""
 
 
 class WhipStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from agent.media.encoder import H264Encoder, KeyframeGate, VideoPacket
+from agent.media.encoded import Encoded
+from agent.media.encoder import H264Encoder, KeyframeGate
 from agent.media.scene import Scene
 
 FPS = 25
@@ -14,13 +15,13 @@ NAL_SPS = 7
 NAL_IDR = 5
 
 
-def nal_types(packet: VideoPacket) -> list[int]:
+def nal_types(packet: Encoded) -> list[int]:
     """Of an Annex B packet (ITU-T H.264, annex B): the low five bits after each start code."""
-    parts = bytes(packet).split(b"\0\0\1")[1:]
+    parts = packet.data.split(b"\0\0\1")[1:]
     return [part[0] & 0x1F for part in parts]
 
 
-def encode(count: int, keyframes: set[int], kbit_s: int = 1500) -> list[VideoPacket]:
+def encode(count: int, keyframes: set[int], kbit_s: int = 1500) -> list[Encoded]:
     scene, encoder = Scene(640, 360), H264Encoder(640, 360, FPS, kbit_s)
     packets = []
     for n in range(count):
@@ -31,7 +32,7 @@ def encode(count: int, keyframes: set[int], kbit_s: int = 1500) -> list[VideoPac
 def test_each_picture_is_a_packet_at_once_and_keyframes_come_on_demand_only() -> None:
     packets = encode(60, {0, 20, 41})
     assert len(packets) == 60  # no delay, no B-frames
-    assert [n for n, packet in enumerate(packets) if packet.is_keyframe] == [0, 20, 41]
+    assert [n for n, packet in enumerate(packets) if packet.keyframe] == [0, 20, 41]
     for n in (0, 20, 41):
         assert NAL_IDR in nal_types(packets[n])
         assert NAL_SPS in nal_types(packets[n])  # a viewer may begin here
@@ -40,12 +41,14 @@ def test_each_picture_is_a_packet_at_once_and_keyframes_come_on_demand_only() ->
 
 def test_the_stream_is_constrained_baseline_without_b_frames() -> None:
     packets = encode(30, {0})
-    sps = bytes(packets[0]).split(b"\0\0\1")[1]
+    sps = packets[0].data.split(b"\0\0\1")[1]
     assert sps[0] & 0x1F == NAL_SPS
     assert sps[1] == 66  # profile_idc: Baseline
     assert sps[2] & 0x40  # constraint_set1_flag: constrained
     decoder = av.CodecContext.create("h264", "r")
-    kinds = [frame.pict_type for packet in packets for frame in decoder.decode(packet)]
+    kinds = [
+        frame.pict_type for packet in packets for frame in decoder.decode(av.Packet(packet.data))
+    ]
     assert kinds
     assert PictureType.B not in kinds
 
@@ -54,9 +57,8 @@ def test_time_goes_on_even_when_the_clock_does_not() -> None:
     encoder = H264Encoder(64, 64, FPS, 100)
     image = np.zeros((64, 64, 3), np.uint8)
     at = [0.0, 0.04, 0.04, 0.03, 0.08]
-    stamps = [p.pts for t in at for p in encoder.encode(image, t, keyframe=False)]
-    assert None not in stamps
-    assert stamps == sorted(set(stamps), key=lambda pts: pts or 0)
+    stamps = [p.timestamp for t in at for p in encoder.encode(image, t, keyframe=False)]
+    assert stamps == sorted(set(stamps))
 
 
 def test_the_bitrate_has_a_ceiling() -> None:
@@ -65,8 +67,24 @@ def test_the_bitrate_has_a_ceiling() -> None:
     size = 0
     for n in range(75):  # noise, the worst there is
         image = rng.integers(0, 255, (360, 640, 3), np.uint8)
-        size += sum(p.size for p in encoder.encode(image, n / FPS, keyframe=False) if n >= 25)
+        size += sum(len(p.data) for p in encoder.encode(image, n / FPS, keyframe=False) if n >= 25)
     assert size * 8 / 2 / 1000 < 300 * 2.5  # x264 misses VBV on pure noise, but not by much
+
+
+def test_the_bitrate_follows_in_place_without_a_keyframe() -> None:
+    scene, encoder = Scene(640, 360), H264Encoder(640, 360, FPS, 1500)
+    rng = np.random.default_rng(3)
+    made = []
+    for n in range(8 * FPS):
+        if n == 3 * FPS:
+            encoder.follow(200)
+        grain = rng.integers(-12, 13, (360, 640, 1), np.int16)
+        image = np.clip(scene.draw(n, n / FPS) + grain, 0, 255).astype(np.uint8)
+        made += encoder.encode(image, n / FPS, keyframe=False)
+    size = [sum(len(p.data) for p in made[n : n + FPS]) / 125 for n in range(0, 8 * FPS, FPS)]
+    assert size[2] > 900  # kbit/s, or the next line says nothing
+    assert max(size[5:]) < 260
+    assert [n for n, p in enumerate(made) if p.keyframe] == [0]
 
 
 def test_many_requests_are_one_keyframe() -> None:

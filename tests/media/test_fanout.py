@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import av
 import pytest
 
-from agent.media.encoder import H264Encoder, VideoPacket
-from agent.media.fanout import QUEUE_PACKETS, Fanout
+from agent.media import fanout as fanouts
+from agent.media.encoded import Encoded
+from agent.media.encoder import H264Encoder
+from agent.media.fanout import QUEUE_PICTURES, Fanout
 from agent.media.scene import Scene
 
 
 @pytest.fixture(scope="module")
-def packets() -> list[VideoPacket]:
+def packets() -> list[Encoded]:
     """Keyframes at 0, 40 and 80."""
     scene, encoder = Scene(64, 48), H264Encoder(64, 48, 25, 100)
     made = []
@@ -31,24 +32,25 @@ class Requests:
         self.count += 1
 
 
-async def test_a_viewer_begins_at_a_keyframe(packets: list[VideoPacket]) -> None:
+async def test_a_viewer_begins_at_a_keyframe(packets: list[Encoded]) -> None:
     asked = Requests()
     fanout = Fanout(asyncio.get_running_loop(), asked)
     early = fanout.join()
     assert asked.count == 1
     for packet in packets[:5]:
         fanout.publish(packet)
+    assert [await early.get() for _ in range(5)] == packets[:5]
     late = fanout.join()
     assert asked.count == 2
     for packet in packets[38:42]:
         fanout.publish(packet)
-    assert [await early.get() for _ in range(9)] == packets[:5] + packets[38:42]
+    assert [await early.get() for _ in range(4)] == packets[38:42]
     assert [await late.get() for _ in range(2)] == packets[40:42]
     assert late.skipped == 2
 
 
 async def test_a_slow_viewer_loses_its_queue_and_nobody_else_notices(
-    packets: list[VideoPacket],
+    packets: list[Encoded],
 ) -> None:
     asked = Requests()
     fanout = Fanout(asyncio.get_running_loop(), asked)
@@ -58,15 +60,27 @@ async def test_a_slow_viewer_loses_its_queue_and_nobody_else_notices(
         fanout.publish(packet)
         seen.append(await quick.get())
     assert seen == packets
-    assert asked.count == 2 + 1 + 1  # two joined; the slow one overflowed in each 40
+    assert asked.count == 2  # for the joins; so soon after a keyframe nobody gets another
     got = [await slow.get() for _ in range(10)]
     assert got == packets[80:]
     assert slow.skipped == 80
-    assert QUEUE_PACKETS < 40
+    assert QUEUE_PICTURES < 40
+
+
+async def test_a_slow_viewer_asks_for_a_keyframe_once_the_last_is_some_time_ago(
+    packets: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanouts, "ASK_AGAIN_S", 0.0)
+    asked = Requests()
+    fanout = Fanout(asyncio.get_running_loop(), asked)
+    fanout.join()
+    for packet in packets[: QUEUE_PICTURES + 1]:
+        fanout.publish(packet)
+    assert asked.count == 2
 
 
 async def test_packets_come_from_another_thread_and_a_waiting_viewer_wakes(
-    packets: list[VideoPacket],
+    packets: list[Encoded],
 ) -> None:
     fanout = Fanout(asyncio.get_running_loop(), Requests())
     viewer = fanout.join()
@@ -80,7 +94,7 @@ async def test_packets_come_from_another_thread_and_a_waiting_viewer_wakes(
     thread.join()
 
 
-async def test_who_has_left_gets_nothing(packets: list[VideoPacket]) -> None:
+async def test_who_has_left_gets_nothing(packets: list[Encoded]) -> None:
     fanout = Fanout(asyncio.get_running_loop(), Requests())
     viewer = fanout.join()
     assert fanout.viewers == 1
@@ -88,7 +102,71 @@ async def test_who_has_left_gets_nothing(packets: list[VideoPacket]) -> None:
     viewer.close()
     assert fanout.viewers == 0
     fanout.publish(packets[0])
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.02):
-            await viewer.get()
-    assert isinstance(packets[0], av.Packet)
+    with pytest.raises(fanouts.ClosedError):
+        await viewer.get()
+
+
+async def test_a_taker_moves_at_a_keyframe_and_leaves_the_other_layer(
+    packets: list[Encoded],
+) -> None:
+    loop = asyncio.get_running_loop()
+    main = Fanout(loop, Requests())
+    asked = Requests()
+    thin = Fanout(loop, asked, main.lock)
+    viewer = main.join()
+    main.publish(packets[0])
+    viewer.move(thin)
+    assert asked.count == 1
+    assert (main.viewers, thin.viewers) == (1, 1)  # both are needed until the keyframe
+    thin.publish(packets[1])
+    main.publish(packets[1])
+    assert [await viewer.get() for _ in range(2)] == packets[:2]
+    thin.publish(packets[40])
+    assert (main.viewers, thin.viewers) == (0, 1)
+    main.publish(packets[2])
+    thin.publish(packets[41])
+    assert [await viewer.get() for _ in range(2)] == packets[40:42]
+    viewer.move(main)
+    viewer.move(thin)  # thought better of it
+    assert (main.viewers, thin.viewers) == (0, 1)
+    viewer.close()
+    assert (main.viewers, thin.viewers) == (0, 0)
+    with pytest.raises(fanouts.ClosedError):
+        await viewer.get()
+
+
+async def test_a_taker_of_stills_gets_keyframes_and_asks_seldom(
+    packets: list[Encoded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanouts, "STILL_S", 0.0)
+    asked = Requests()
+    fanout = Fanout(asyncio.get_running_loop(), asked)
+    viewer = fanout.join()
+    viewer.stills = True
+    for packet in packets[:42]:
+        fanout.publish(packet)
+    # Taken while there was time for each: the second throws away what is late.
+    assert (await viewer.get()).keyframe
+    assert asked.count > 10
+    monkeypatch.setattr(fanouts, "STILL_S", 60.0)
+    before = asked.count
+    for packet in packets[42:80]:
+        fanout.publish(packet)
+    assert asked.count == before
+
+
+async def test_who_joins_a_camera_that_makes_no_keyframe_for_him_gets_what_came_since_the_last(
+    packets: list[Encoded],
+) -> None:
+    fanout = Fanout(asyncio.get_running_loop(), Requests())
+    fanout.remembers = True
+    for packet in packets[:50]:
+        fanout.publish(packet)
+    viewer = fanout.join()
+    fanout.publish(packets[50])
+    assert [await viewer.get() for _ in range(11)] == packets[40:51]
+    fanout.forget()
+    late = fanout.join()
+    fanout.publish(packets[51])
+    fanout.publish(packets[80])
+    assert await late.get() is packets[80]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
-from agent.media import loopback, peer, viewer
+from agent.media import codecs, loopback, peer, viewer
 from agent.media.offer import NO_H264, Offer
 from agent.media.overlay import Painter
 from agent.media.peer import Peers
@@ -22,6 +22,7 @@ from tests.waiting import until
 @pytest.fixture(autouse=True)
 def loopback_too() -> None:
     loopback.install()
+    codecs.install()
 
 
 class Room:

@@ -1,0 +1,88 @@
+"""One layer of a camera: an encoder that is there while somebody takes its pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+from agent.media import encoders
+from agent.media.blockcode import Image
+from agent.media.encoded import Encoded
+from agent.media.encoder import H264Encoder, KeyframeGate
+from agent.media.fanout import Fanout
+
+WINDOW_S = 3.0
+FEWER = ((0.4, 1), (0.2, 2), (0.0, 3))
+"""From this share of the layer's rate on, one picture in so many: few good ones rather than many
+that are mush."""
+
+
+class Layer:
+    """`pick`, `encode` and `publish` belong to the camera's thread, the rest to the loop's."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        lock: threading.Lock,
+        fps: float,
+        limit_kbit_s: int,
+    ) -> None:
+        self.gate = KeyframeGate()
+        self.fanout = Fanout(loop, self.gate.request, lock)
+        self.fps = fps
+        self.limit_kbit_s = limit_kbit_s
+        self.kbit_s = float(limit_kbit_s)
+        """What it shall make."""
+        self.encoder: H264Encoder | None = None
+        self.pictures = self.keyframes = 0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=256)
+        self._due = 0.0
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.fanout.viewers > 0
+
+    def fps_at(self, now: float) -> float:
+        """Pictures a second of late."""
+        return sum(now - at < WINDOW_S for at, _ in list(self._recent)) / WINDOW_S
+
+    def kbit_s_at(self, now: float) -> float:
+        """What was made of late."""
+        return sum(n for at, n in list(self._recent) if now - at < WINDOW_S) / WINDOW_S / 125
+
+    def pick(self, now: float) -> bool:
+        """This moment's picture is one of this layer's."""
+        if not self.is_wanted:
+            self.encoder = None
+            return False
+        step = self.one_in / self.fps
+        # A source has jitter: somewhat early is in time.
+        if now < self._due - step / 4 and not self.gate.is_due(now):
+            return False
+        self._due = max(self._due + step, now + step / 2)
+        return True
+
+    @property
+    def one_in(self) -> int:
+        """At a low rate fewer pictures are made."""
+        share = self.kbit_s / self.limit_kbit_s
+        return next(n for least, n in FEWER if share >= least)
+
+    def encode(self, image: Image, now: float) -> None:
+        """And publish."""
+        height, width = image.shape[:2]
+        encoder = self.encoder
+        if encoder is None or (encoder.width, encoder.height) != (width, height):
+            kind = encoders.best()
+            encoder = H264Encoder(width, height, self.fps, self.limit_kbit_s, kind)
+            self.encoder = encoder
+        encoder.follow(self.kbit_s * self.one_in)
+        for picture in encoder.encode(image, now, keyframe=self.gate.take(now)):
+            self.publish(picture)
+
+    def publish(self, picture: Encoded) -> None:
+        self.pictures += 1
+        self.keyframes += picture.keyframe
+        self._recent.append((picture.at, len(picture.data)))
+        self.fanout.publish(picture)

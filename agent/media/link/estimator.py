@@ -1,0 +1,214 @@
+"""How much one viewer's link bears: GCC's delay and loss sides (draft-ietf-rmcat-gcc-02), REMB and
+receiver reports, a standing queue, and silence.  Pure: time is an argument, in seconds.
+
+Three things differ from the draft.  A queue that stands (some 200 ms above the least delay) counts
+as overuse, because a thin link carries too few packets a second for a slope.  On a clean path the
+rate grows by 30 % a second, not 8 %, until it has once been too much.  When feedback that was due
+stays away the rate is halved: then the queue is longer than we can see.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.media.link.trend import Standing, Trend, Usage
+
+START_KBIT_S = 800.0
+LEAST_KBIT_S = 10.0
+BETA = 0.85
+GROWTH_CLEAN, GROWTH = 0.30, 0.08
+"""A second."""
+NEAR = 1.25
+"""Times the rate at which it was too much: below this growth is by steps."""
+NEAR_S = 8.0
+"""So long a rate that was too much is remembered."""
+APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 10.0
+"""An estimate is no more than this times what was seen to arrive, plus this."""
+DRAIN = 0.6
+QUEUE_MS = 200.0
+LOSS_HIGH, LOSS_LOW = 0.10, 0.02
+LOSS_PACKETS, LOSS_S = 40, 2.0
+"""Losses are judged over so many packets, or so long: a burst of three is not a tenth."""
+RATE_WINDOW_S = 0.6
+FEEDBACK_S = 0.25
+"""Chromium sends it each 50 to 250 ms."""
+CLEAN_S = 3.0
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of one packet."""
+
+    sent_s: float
+    size: int
+    arrived_s: float | None
+    """By the receiver's clock."""
+
+
+class Estimator:
+    """One path."""
+
+    def __init__(self, start_kbit_s: float, most_kbit_s: float) -> None:
+        self.kbit_s = start_kbit_s
+        self.most_kbit_s = most_kbit_s
+        self.rtt_s = 0.2
+        self.loss = 0.0
+        """Of the last judged packets."""
+        self.jitter_s = 0.0
+        self.acked_kbit_s: float | None = None
+        self.feedback_at: float | None = None
+        """When transport-wide feedback came last."""
+        self._trend = Trend()
+        self._standing = Standing()
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._grown_at: float | None = None
+        self._cut_at = float("-inf")
+        self._too_much: tuple[float, float] | None = None
+        """Rate and time of the last cut."""
+        self._lost = self._seen = 0
+        self._loss_since: float | None = None
+        self._troubled_at = float("-inf")
+        self._remb_kbit_s: float | None = None
+
+    @property
+    def queue_ms(self) -> float:
+        return self._standing.queue_ms
+
+    def is_clean(self, now: float) -> bool:
+        """No queue, no loss worth the word for some seconds."""
+        return now - self._troubled_at > CLEAN_S
+
+    # What is heard.
+
+    def feedback(self, results: Sequence[Result], now: float) -> None:
+        """A message of transport-wide feedback; packets in the order in which they were sent."""
+        self.feedback_at = now
+        queues = []
+        for result in results:
+            if result.arrived_s is None:
+                continue
+            sent_ms, arrived_ms = result.sent_s * 1000, result.arrived_s * 1000
+            self._trend.add(sent_ms, arrived_ms)
+            queues.append(self._standing.add(sent_ms, arrived_ms))
+            self._arrived.append((result.arrived_s, result.size))
+            rtt_s = now - result.sent_s
+        if queues:
+            self.rtt_s += 0.2 * (rtt_s - self.rtt_s)
+            spread_s = (max(queues) - min(queues)) / 1000
+            self.jitter_s += 0.1 * (spread_s - self.jitter_s)
+            self._measure()
+        self._losses(len(results) - len(queues), len(results), now)
+        self._decide(min(queues, default=0.0), now)
+
+    def report(self, fraction_lost: float, rtt_s: float | None, now: float) -> None:
+        """A receiver report: all there is where nothing transport-wide comes."""
+        if rtt_s is not None:
+            self.rtt_s += 0.3 * (rtt_s - self.rtt_s)
+        if self.feedback_at is not None and now - self.feedback_at < 2.0:
+            return
+        self.loss = fraction_lost
+        if fraction_lost > LOSS_HIGH:
+            self._cut(self.kbit_s * (1 - 0.5 * fraction_lost), now)
+        elif fraction_lost < LOSS_LOW:
+            self._grow(now, self.most_kbit_s)
+        self._bound()
+
+    def remb(self, kbit_s: float) -> None:
+        """The receiver's own estimate, a limit."""
+        self._remb_kbit_s = kbit_s
+        self._bound()
+
+    def sent(self, kbit_s: float) -> None:
+        """What was sent lately, where nothing says what arrived: growth needs evidence."""
+        if self.feedback_at is None:
+            self.acked_kbit_s = kbit_s
+
+    def silence(self, oldest_unheard_s: float, now: float) -> None:
+        """The oldest packet without any feedback is so old.  To be called a few times a second."""
+        if self.feedback_at is None:
+            return
+        due_s = 2 * self.rtt_s + 2 * FEEDBACK_S + 0.25
+        if oldest_unheard_s > due_s and now - self._cut_at > 0.5:
+            self._cut(self.kbit_s * 0.5, now)
+            self._bound()
+
+    def probed(self, kbit_s: float, now: float) -> None:
+        """A burst came through at this rate."""
+        if now - self._cut_at > self.rtt_s + 0.3 and kbit_s > self.kbit_s:
+            self.kbit_s = kbit_s * 0.9
+            self._bound()
+
+    # What it means.
+
+    def _measure(self) -> None:
+        last = self._arrived[-1][0]
+        while last - self._arrived[0][0] > RATE_WINDOW_S and len(self._arrived) > 8:
+            self._arrived.popleft()
+        span_s = max(last - self._arrived[0][0], 0.1)
+        # The first packet's bytes came before the span began.
+        size = sum(size for _, size in self._arrived) - self._arrived[0][1]
+        if len(self._arrived) > 4:
+            self.acked_kbit_s = size / span_s / 125
+
+    def _losses(self, lost: int, count: int, now: float) -> None:
+        self._lost += lost
+        self._seen += count
+        if self._loss_since is None:
+            self._loss_since = now
+        if self._seen < LOSS_PACKETS and (self._seen < 10 or now - self._loss_since < LOSS_S):
+            return
+        self.loss = self._lost / self._seen
+        self._lost = self._seen = 0
+        self._loss_since = now
+        if self.loss > LOSS_LOW:
+            self._troubled_at = now
+        if self.loss > LOSS_HIGH and now - self._cut_at > self.rtt_s + 0.1:
+            # What was lost was sent at the rate before the last cut.
+            least = 0.0 if self.acked_kbit_s is None else self.acked_kbit_s * DRAIN
+            self._cut(max(self.kbit_s * (1 - 0.5 * self.loss), least), now)
+
+    def _decide(self, queue_ms: float, now: float) -> None:
+        over = self._trend.usage is Usage.OVER or queue_ms > QUEUE_MS
+        if over:
+            self._troubled_at = now
+            acked = self.acked_kbit_s if self.acked_kbit_s is not None else self.kbit_s
+            # A long queue must drain, not only stop growing.
+            beta = BETA if queue_ms < 2 * QUEUE_MS else DRAIN
+            if self.kbit_s > acked * beta and now - self._cut_at > self.rtt_s / 2 + 0.1:
+                self._too_much = (acked, now)
+                self._cut(acked * beta, now)
+            self._grown_at = now
+        elif self._trend.usage is Usage.NORMAL and queue_ms < QUEUE_MS / 2:
+            if self.loss <= LOSS_HIGH:
+                self._grow(now, self._evidence())
+        else:
+            self._grown_at = now
+        self._bound()
+
+    def _evidence(self) -> float:
+        if self.acked_kbit_s is None:
+            return self.kbit_s
+        return self.acked_kbit_s * APP_LIMIT + APP_MARGIN_KBIT_S
+
+    def _grow(self, now: float, limit_kbit_s: float) -> None:
+        step_s = min(now - self._grown_at, 1.0) if self._grown_at is not None else 0.0
+        self._grown_at = now
+        near = self._too_much is not None and now - self._too_much[1] < NEAR_S
+        if near and self._too_much is not None and self.kbit_s > self._too_much[0] / NEAR:
+            grown = self.kbit_s + step_s * 9.6 / (self.rtt_s + 0.1)
+        else:
+            rate = GROWTH_CLEAN if self.is_clean(now) else GROWTH
+            grown = self.kbit_s * (1 + rate) ** step_s
+        self.kbit_s = max(self.kbit_s, min(grown, limit_kbit_s))
+
+    def _cut(self, kbit_s: float, now: float) -> None:
+        self.kbit_s = min(self.kbit_s, kbit_s)
+        self._cut_at = self._grown_at = self._troubled_at = now
+
+    def _bound(self) -> None:
+        most = self.most_kbit_s
+        if self._remb_kbit_s is not None and self.feedback_at is None:
+            most = min(most, self._remb_kbit_s)
+        self.kbit_s = max(LEAST_KBIT_S, min(self.kbit_s, most))

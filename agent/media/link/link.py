@@ -1,0 +1,124 @@
+"""One viewer's path: numbers what is sent, takes feedback, keeps the estimate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from aiortc import RTCDtlsTransport
+
+from agent.media.link import twcc
+from agent.media.link.estimator import START_KBIT_S, Estimator, Result
+
+OVERHEAD_BYTES = 28 + 10
+"""IPv4 and UDP headers, SRTP's tag."""
+MAX_SENT = 8192
+PROBE_EVERY_S = 3.0
+PROBE_PACKETS = 12
+PROBE_FACTOR = 2.5
+"""A probe goes out so much faster than the estimate."""
+
+
+class Probe:
+    """A burst of copies that finds out whether the path bears more than is sent."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first = first
+        self.last = last
+        self._arrived: list[float] = []
+        self._size = 0
+
+    def take(self, seq: int, size: int, arrived_s: float) -> float | None:
+        """Kilobits a second, once there is enough to say."""
+        if not self.first <= seq <= self.last:
+            return None
+        if self._arrived:
+            self._size += size
+        self._arrived.append(arrived_s)
+        span_s = self._arrived[-1] - self._arrived[0]
+        enough = len(self._arrived) > (self.last - self.first) * 0.8
+        return self._size / max(span_s, 0.005) / 125 if enough else None
+
+
+class Link:
+    """Shared by all that goes over one transport."""
+
+    def __init__(self, most_kbit_s: float) -> None:
+        self.most_kbit_s = most_kbit_s
+        self.estimator = Estimator(min(START_KBIT_S, most_kbit_s), most_kbit_s)
+        self.bytes_sent = 0
+        self._sent: dict[int, tuple[float, int]] = {}
+        self._next = 1
+        self._unwrap = twcc.Unwrapper()
+        self._heard = 0
+        """All up to this number were reported on."""
+        self._probe: Probe | None = None
+        self._probed_at = time.monotonic()
+
+    def attach(self, transport: RTCDtlsTransport) -> None:
+        """aiortc reads transport-wide feedback as lists of lost packets; so it is read before."""
+        handle: Callable[[bytes], Awaitable[None]] = transport._handle_rtcp_data
+
+        async def handle_rtcp(data: bytes) -> None:
+            for body in twcc.messages(data):
+                self.feedback(body)
+            await handle(data)
+
+        transport._handle_rtcp_data = handle_rtcp  # type: ignore[method-assign]
+
+    def number(self, size: int, now: float) -> int:
+        """A packet of `size` RTP bytes leaves now; its transport-wide number."""
+        seq, self._next = self._next, self._next + 1
+        self._sent[seq] = (now, size + OVERHEAD_BYTES)
+        self.bytes_sent += size + OVERHEAD_BYTES
+        if len(self._sent) > MAX_SENT:
+            del self._sent[next(iter(self._sent))]
+        return seq
+
+    def feedback(self, body: bytes) -> None:
+        """What is no feedback is ignored: it comes from outside."""
+        try:
+            message = twcc.parse(body)
+        except twcc.FeedbackError:
+            return
+        now = time.monotonic()
+        base = self._unwrap.unwrap(message.base)
+        results = []
+        for seq, arrived_ms in enumerate(message.arrivals_ms, base):
+            sent = self._sent.pop(seq, None)
+            if sent is None:
+                continue
+            arrived_s = None if arrived_ms is None else arrived_ms / 1000
+            results.append(Result(sent[0], sent[1], arrived_s))
+            if self._probe is not None and arrived_s is not None:
+                self._judge(self._probe, seq, sent[1], arrived_s, now)
+        self._heard = max(self._heard, base + len(message.arrivals_ms) - 1)
+        if results:
+            self.estimator.feedback(results, now)
+
+    def _judge(self, probe: Probe, seq: int, size: int, arrived_s: float, now: float) -> None:
+        if (kbit_s := probe.take(seq, size, arrived_s)) is not None:
+            self._probe = None
+            self.estimator.probed(kbit_s, now)
+
+    def tick(self, now: float) -> None:
+        """A few times a second."""
+        oldest = next((at for seq, (at, _) in self._sent.items() if seq > self._heard), None)
+        if oldest is not None:
+            self.estimator.silence(now - oldest, now)
+
+    def probe_is_due(self, wanted_kbit_s: float, now: float) -> bool:
+        """The estimate is below what could be used, and nothing speaks against more."""
+        estimator = self.estimator
+        return (
+            estimator.feedback_at is not None
+            and estimator.kbit_s < min(wanted_kbit_s, estimator.most_kbit_s)
+            and estimator.queue_ms < 50
+            and now - self._probed_at > max(PROBE_EVERY_S, 4 * estimator.rtt_s)
+        )
+
+    def probing(self, packets: int, now: float) -> float:
+        """The next `packets` numbers are a probe; at how many kbit/s they shall leave."""
+        self._probed_at = now
+        self._probe = Probe(self._next, self._next + packets - 1)
+        return self.estimator.kbit_s * PROBE_FACTOR

@@ -1,0 +1,284 @@
+"""Sends one viewer the pictures of a camera.
+
+Stands in for aiortc's sender, which packs each picture again for each viewer, sends it in one
+burst and knows neither pacing nor transport-wide feedback.  Here a picture was packed once; a
+viewer costs a header, the encryption and the system call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiortc import RTCDtlsTransport, RTCRtpSender, clock
+from aiortc.rtcrtpparameters import RTCRtpSendParameters
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    AnyRtcpPacket,
+    RtcpByePacket,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSdesPacket,
+    RtcpSenderInfo,
+    RtcpSourceInfo,
+    RtcpSrPacket,
+    unpack_remb_fci,
+)
+
+from agent.media.encoded import Encoded
+from agent.media.fanout import ClosedError, Subscription
+from agent.media.link import rtp
+from agent.media.link.link import PROBE_PACKETS, Link
+from agent.media.link.pacing import Pacer
+
+HISTORY = 1024
+"""Packets kept for retransmission: a 1080p keyframe and the second after it."""
+PACE = 2.5
+"""Times the estimate: a picture leaves within 0.4 of its share of time."""
+BURST_CLEAN_BYTES, BURST_BYTES = 24_000, 4_000
+RESEND_SHARE = 0.4
+"""Of the estimate, for retransmissions."""
+RESEND_BURST_BYTES = 8_000
+REPORT_S = (0.5, 1.5)
+JITTER_S = 0.010
+"""Below this a path is smooth."""
+MAX_PLAYOUT_S = 1.5
+
+Kept = tuple[int, int, bool, bytes]
+
+
+class VideoOut:
+    """`subscribe` is called when the path is up: who never connects costs no encoding."""
+
+    def __init__(
+        self, sender: RTCRtpSender, subscribe: Callable[[], Subscription], link: Link
+    ) -> None:
+        self.link = link
+        self.subscription: Subscription | None = None
+        self.wanted_kbit_s = 0.0
+        """What the camera could make use of; above the estimate it is probed for."""
+        self.pictures = 0
+        self._subscribe = subscribe
+        self._ssrc = sender._ssrc
+        self._rtx_ssrc = sender._rtx_ssrc
+        self._transport: RTCDtlsTransport = sender.transport
+        self._sender = sender
+        self._tasks: list[asyncio.Task[None]] = []
+        self._history: deque[Kept] = deque(maxlen=HISTORY)
+        self._resent: dict[int, float] = {}
+        self._seq = random.randrange(1 << 15)
+        self._rtx_seq = random.randrange(1 << 15)
+        self._stream = rtp.Stream(self._ssrc, 0)
+        self._rtx: rtp.Stream | None = None
+        self._extensions = rtp.Extensions((), "")
+        self._pacer = Pacer(1000, BURST_CLEAN_BYTES)
+        self._resend_pacer = Pacer(1000, RESEND_BURST_BYTES)
+        self._cname = ""
+        self._octets = self._packets = self._timestamp = 0
+        self._reported: tuple[int, float] | None = None
+        sender.send = self.send  # type: ignore[method-assign]
+        sender.stop = self.stop  # type: ignore[method-assign]
+
+    # What aiortc calls.
+
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        """The path is up."""
+        if self._tasks:
+            return
+        self._transport = self._sender.transport
+        codec = parameters.codecs[0]
+        self._stream = rtp.Stream(self._ssrc, codec.payloadType or 0)
+        for other in parameters.codecs:
+            if other.name.lower() == "rtx" and other.parameters.get("apt") == codec.payloadType:
+                self._rtx = rtp.Stream(self._rtx_ssrc, other.payloadType or 0)
+        self._extensions = rtp.Extensions(parameters.headerExtensions, parameters.muxId)
+        self._cname = parameters.rtcp.cname or ""
+        self.link.attach(self._transport)
+        self._transport._register_rtp_sender(self, parameters)
+        self.subscription = self._subscribe()
+        self._tasks = [
+            asyncio.create_task(self._run(), name="video out"),
+            asyncio.create_task(self._report(), name="video reports"),
+        ]
+
+    async def stop(self) -> None:
+        if self._tasks:
+            self._transport._unregister_rtp_sender(self)
+        if self.subscription is not None:
+            self.subscription.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._send_rtcp([RtcpByePacket(sources=[self._ssrc])])
+            self._tasks = []
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        match packet:
+            case RtcpRrPacket() | RtcpSrPacket():
+                for report in packet.reports:
+                    if report.ssrc == self._ssrc:
+                        self._take_report(report)
+            case RtcpRtpfbPacket(fmt=fmt) if fmt == RTCP_RTPFB_NACK:
+                await self._resend(packet.lost)
+            case RtcpPsfbPacket(fmt=fmt) if fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
+                if self.subscription is not None:
+                    self.subscription.request_keyframe()
+            case RtcpPsfbPacket(fmt=fmt) if fmt == RTCP_PSFB_APP:
+                with suppress(ValueError):
+                    bits_per_s, ssrcs = unpack_remb_fci(packet.fci)
+                    if self._ssrc in ssrcs:
+                        self.link.estimator.remb(bits_per_s / 1000)
+
+    def take(self, subscription: Subscription) -> None:
+        """From now on pictures from there (another camera)."""
+        old, self.subscription = self.subscription, subscription
+        if old is not None:
+            old.close()
+
+    # Pictures.
+
+    async def _run(self) -> None:
+        with suppress(ConnectionError):
+            while self.subscription is not None:
+                taken = self.subscription
+                try:
+                    await self._picture(await taken.get())
+                except ClosedError:
+                    if taken is self.subscription:
+                        return
+                if self.link.probe_is_due(self.wanted_kbit_s, time.monotonic()):
+                    await self._probe()
+
+    async def _picture(self, picture: Encoded) -> None:
+        self._set_pace()
+        last = len(picture.payloads) - 1
+        playout_s: tuple[float, float] | None = self._playout_s()
+        for n, payload in enumerate(picture.payloads):
+            await self._paced(len(payload), self._pacer)
+            seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
+            self._history.append((seq, picture.timestamp, n == last, payload))
+            await self._transmit(self._stream, self._history[-1], playout_s)
+            playout_s = None
+            self._octets += len(payload)
+            self._packets += 1
+        self._timestamp = picture.timestamp
+        self.pictures += 1
+
+    def _set_pace(self) -> None:
+        estimator = self.link.estimator
+        clean = estimator.is_clean(time.monotonic())
+        self._pacer.kbit_s = estimator.kbit_s * PACE
+        self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else BURST_BYTES
+        self._resend_pacer.kbit_s = estimator.kbit_s * RESEND_SHARE
+
+    async def _paced(self, size: int, pacer: Pacer) -> None:
+        wait_s = pacer.wait_s(size, time.monotonic())
+        while wait_s:
+            await asyncio.sleep(wait_s)
+            wait_s = pacer.wait_s(size, time.monotonic())
+
+    def _playout_s(self) -> tuple[float, float]:
+        """None while the path is smooth; else room for its jitter, and for a retransmission."""
+        estimator = self.link.estimator
+        if estimator.is_clean(time.monotonic()) and estimator.jitter_s < JITTER_S:
+            return (0.0, 0.0)
+        repair_s = 1.5 * estimator.rtt_s if estimator.loss > 0 else 0.0
+        return (0.0, min(0.1 + 4 * estimator.jitter_s + repair_s, MAX_PLAYOUT_S))
+
+    async def _transmit(
+        self, stream: rtp.Stream, kept: Kept, playout_s: tuple[float, float] | None = None
+    ) -> None:
+        seq, timestamp, marker, payload = kept
+        now = time.monotonic()
+        number = self.link.number(len(payload) + 28, now)
+        extensions = self._extensions.block(number, now, playout_s)
+        await self._transport._send_rtp(
+            rtp.packet(
+                stream, seq, timestamp, marker=marker, extensions=extensions, payload=payload
+            )
+        )
+
+    # Again.
+
+    async def _resend(self, lost: list[int]) -> None:
+        now = time.monotonic()
+        rtt_s = self.link.estimator.rtt_s
+        for seq in lost:
+            if now - self._resent.get(seq, float("-inf")) < rtt_s:
+                continue
+            kept = self._kept(seq)
+            if kept is None or self._resend_pacer.wait_s(len(kept[3]), now):
+                continue
+            self._resent[seq] = now
+            with suppress(ConnectionError):
+                await self._send_again(kept)
+        if len(self._resent) > HISTORY:
+            self._resent = {s: at for s, at in self._resent.items() if now - at < 2.0}
+
+    def _kept(self, seq: int) -> Kept | None:
+        if not self._history:
+            return None
+        back = (self._history[-1][0] - seq) & 0xFFFF
+        return self._history[-1 - back] if back < len(self._history) else None
+
+    async def _send_again(self, kept: Kept) -> None:
+        seq, timestamp, marker, payload = kept
+        if self._rtx is None:
+            await self._transmit(self._stream, kept)
+            return
+        rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
+        await self._transmit(self._rtx, (rtx_seq, timestamp, marker, rtp.again(seq, payload)))
+
+    async def _probe(self) -> None:
+        """Copies of what was sent last: a receiver that has them throws them away."""
+        kept = list(self._history)[-PROBE_PACKETS:]
+        if self._rtx is None or not self._extensions.twcc or not kept:
+            return
+        copies = (kept * PROBE_PACKETS)[:PROBE_PACKETS]
+        pacer = Pacer(self.link.probing(len(copies), time.monotonic()), 1)
+        for packet in copies:
+            await self._paced(len(packet[3]), pacer)
+            await self._send_again(packet)
+
+    # Reports.
+
+    def _take_report(self, report: RtcpReceiverInfo) -> None:
+        rtt_s = None
+        if self._reported is not None and report.lsr == self._reported[0] and report.dlsr:
+            rtt_s = max(0.0, time.monotonic() - self._reported[1] - report.dlsr / 65536)
+        self.link.estimator.report(report.fraction_lost / 256, rtt_s, time.monotonic())
+
+    async def _report(self) -> None:
+        sent, at = self.link.bytes_sent, time.monotonic()
+        while True:
+            await asyncio.sleep(random.uniform(*REPORT_S))
+            now = time.monotonic()
+            self.link.estimator.sent((self.link.bytes_sent - sent) / (now - at) / 125)
+            sent, at = self.link.bytes_sent, now
+            # Both clocks now: the pictures' own moment counts from the same monotonic clock.
+            ntp = clock.current_ntp_time()
+            info = RtcpSenderInfo(
+                ntp_timestamp=ntp,
+                rtp_timestamp=round(now * 90_000) & 0xFFFFFFFF,
+                packet_count=self._packets & 0xFFFFFFFF,
+                octet_count=self._octets & 0xFFFFFFFF,
+            )
+            name = RtcpSourceInfo(ssrc=self._ssrc, items=[(1, self._cname.encode())])
+            self._reported = (ntp >> 16 & 0xFFFFFFFF, now)
+            await self._send_rtcp(
+                [RtcpSrPacket(ssrc=self._ssrc, sender_info=info), RtcpSdesPacket(chunks=[name])]
+            )
+
+    async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
+        with suppress(ConnectionError):
+            await self._transport._send_rtp(b"".join(bytes(packet) for packet in packets))
