@@ -14,6 +14,7 @@ from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
 from agent.media.ways.interfaces import INTERFACES
+from agent.media.ways.outlets import Outlets
 from agent.media.ways.supply import Supply
 from agent.media.wire import MediaConfig, MediaError, MediaEvent, MediaStats
 
@@ -39,6 +40,7 @@ class Service:
         self._adapter = Adapter(self._pipelines.values(), config.max_kbit_s)
         self._supply = Supply(config.ice, config.unit)
         self._peers = Peers(self._closed, supply=self._supply)
+        self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._send)
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -46,16 +48,27 @@ class Service:
         """Until the core closes.  WireError where it says something else than agreed."""
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
         adapting = asyncio.create_task(self._adapter.run(), name="adapt")
+        outlets = asyncio.create_task(self._outlets.run(), name="outlets")
+        outlets.add_done_callback(self._outlets_ended)
         try:
             with INTERFACES.watched():
                 while (message := await wire.read_to_media(reader)) is not None:
                     self._take(message)
         finally:
             heartbeat.cancel()
+            outlets.cancel()
+            # Media servers are told of the end, each in a bounded time.
+            await asyncio.wait({outlets})
             adapting.cancel()
             for pipeline in self._pipelines.values():
                 pipeline.close()
             await self._peers.close_all()
+
+    def _outlets_ended(self, task: asyncio.Task[None]) -> None:
+        """They end when they are told to; anything else is a fault that a new process mends."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the ways out have failed", exc_info=error)
+            self._writer.close()
 
     def _take(self, message: wire.ToMedia) -> None:
         match message:
@@ -77,7 +90,7 @@ class Service:
             case wire.StopStills():
                 self._pipelines[message.camera].stop_stills()
             case wire.Whip():
-                raise wire.WireError("read a Whip, but publishing is not configured")
+                self._outlets.want(message.name, message.on)
             case wire.Configure():
                 raise wire.WireError("read a second Configure, expected one at the start only")
 
@@ -105,6 +118,8 @@ class Service:
                     log.warning("session %s stays where it is: %s", message.session, error)
 
     def _closed(self, session: str, why: str) -> None:
+        if self._outlets.ended(session, why):
+            return
         self._send(MediaEvent(event="session_closed", session=session, detail=why))
 
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
@@ -139,6 +154,7 @@ class Service:
                     viewers=sum(camera.viewers for camera in cameras),
                     fps=max((camera.fps for camera in cameras), default=0.0),
                     cameras=cameras,
+                    whip=self._outlets.stats(),
                 )
             )
             await asyncio.sleep(wire.HEARTBEAT_S)

@@ -59,6 +59,13 @@ async def gather(connection: Connection, servers: Servers, component: int = 1) -
         addresses = ice.get_host_addresses(connection._use_ipv4, connection._use_ipv6)
         found += await connection.get_component_candidates(component, addresses)
     hosts = [p for p in connection._protocols if p.local_candidate in found]
+    return found + await ask_servers(connection, servers, hosts, component)
+
+
+async def ask_servers(
+    connection: Connection, servers: Servers, hosts: list[StunProtocol], component: int = 1
+) -> list[Candidate]:
+    """What the servers add to sockets that are there."""
     tasks = [
         asyncio.create_task(_ask(connection, address, asked), name=f"ice {address.host}")
         for address, asked in _questions(connection, servers, component, hosts)
@@ -69,10 +76,8 @@ async def gather(connection: Connection, servers: Servers, component: int = 1) -
             task.cancel()
         if pending:
             await asyncio.wait(pending)
-        for task in tasks:
-            if not task.cancelled() and (candidate := task.result()) is not None:
-                found.append(candidate)
-    return found
+    results = [task.result() for task in tasks if not task.cancelled()]
+    return [candidate for candidate in results if candidate is not None]
 
 
 def _questions(

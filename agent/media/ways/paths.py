@@ -81,6 +81,10 @@ class Keeper:
         self.watch.hurry(time.monotonic())
         self._changed.set()
 
+    def renewed(self) -> None:
+        """Another path holds."""
+        self.watch.answered(time.monotonic(), 0.0)
+
     async def run(self) -> None:
         """In place of aioice's `query_consent`, which `connect` starts and `close` cancels."""
         self.watch = PathWatch(time.monotonic())
@@ -150,7 +154,7 @@ class Keeper:
         if found is None:
             return False
         connection._nominated[found.component] = found
-        self.watch.answered(time.monotonic(), 0.0)
+        self.renewed()
         log.info("the path is now %s", found)
         return True
 

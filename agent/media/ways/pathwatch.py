@@ -76,7 +76,8 @@ class PathWatch:
             return Do.END
         silent_s = now - self._heard
         needed = 2 if self._hurry else LOST_ASKED
-        if silent_s > self._patience_s() and self._unanswered >= needed:
+        waited = now - self._asked >= min(ASK_EVERY_S, self._patience_s())
+        if silent_s > self._patience_s() and self._unanswered >= needed and waited:
             self._unanswered = 0
             return Do.REPLACE
         quiet = silent_s >= QUIET_S and now - self._asked >= ASK_EVERY_S

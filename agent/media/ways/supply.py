@@ -41,6 +41,10 @@ class Supply:
             ca_files=trusted,
         )
 
+    def only(self, named: tuple[IceServer, ...]) -> Servers:
+        """Those that an answer named, by this unit's rules."""
+        return Servers(servers=named, relay_only=self._ice.relay_only, gather_s=self._ice.gather_s)
+
     def for_viewers(self) -> tuple[IceServer, ...]:
         """What a viewer is told; nothing where a file cannot be read."""
         try:

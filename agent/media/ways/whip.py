@@ -1,0 +1,341 @@
+"""Publishes one camera to one media server by WHIP (RFC 9725), for as long as it is wanted.
+
+The packets are those that every viewer gets: nothing is encoded for the server alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+
+from agent.broker import Backoff, Tls
+from agent.media.offer import SDP_ERRORS
+from agent.media.pipeline import Pipeline
+from agent.media.video_part import VideoPart
+from agent.media.ways.config import Start, WhipConfig, read_token
+from agent.media.ways.gather import ask_servers
+from agent.media.ways.interfaces import INTERFACES
+from agent.media.ways.paths import Keeper, Restart, description_of, transport_of
+from agent.media.ways.sdpfrag import Fragment
+from agent.media.ways.supply import Supply
+from agent.media.ways.whip_http import Created, Exchange, WhipError
+from agent.media.wire import WhipStats
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 15.0
+"""No path to the media server by then: there is none."""
+CLOSE_S = 3.0
+RETRY_S = (0.5, 30.0)
+REFUSED_S = (5.0, 120.0)
+"""After 4xx the same offer will hardly do; but a token or a name may be set right over there."""
+HEALTHY_S = 20.0
+RESTART_AGAIN_S = 0.3
+RESTART_FOR_S = 25.0
+"""By then consent has expired (RFC 7675, 5.1)."""
+NEGOTIATION_ERRORS = (
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    OperationError,
+    *SDP_ERRORS,
+)
+
+
+def offer_text(sdp: str) -> str:
+    """aiortc's offer as RFC 9725, 4.4 wants it: `rtcp-mux-only` (RFC 8858) in each section, trickle
+    announced, and no end of candidates, because there may come more by PATCH."""
+    lines: list[str] = []
+    for line in sdp.splitlines():
+        if line.startswith("m=") and not any(seen.startswith("m=") for seen in lines):
+            lines.append("a=ice-options:trickle")
+        if line == "a=end-of-candidates" or line.startswith("a=ice-options:"):
+            continue
+        lines.append(line)
+        if line == "a=rtcp-mux":
+            lines.append("a=rtcp-mux-only")
+    return "\r\n".join(lines) + "\r\n"
+
+
+class _Session:
+    """One life: from POST to DELETE."""
+
+    def __init__(self, pipeline: Pipeline, supply: Supply, exchange: Exchange, name: str) -> None:
+        self._pipeline = pipeline
+        self._supply = supply
+        self._exchange = exchange
+        self._part = VideoPart(f"whip {name}", pipeline)
+        self._ended = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._keeper: Keeper | None = None
+        self._created: Created | None = None
+        self._offer: Fragment | None = None
+        self._trickling: asyncio.Task[None] | None = None
+        self.connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
+        self.connection.on("connectionstatechange", self._state_changed)
+
+    def _state_changed(self) -> None:
+        if self.connection.connectionState in ("failed", "closed"):
+            self._ended.set()
+        self._connected.set()
+
+    async def open(self) -> None:
+        """Returns when media flows.  WhipError."""
+        if fault := self._pipeline.check():
+            raise WhipError(f"camera {self._pipeline.config.name!r}: {fault}")
+        self._pipeline.hold(self._part.session)
+        self._part.attach(self.connection)
+        (transceiver,) = self.connection.getTransceivers()
+        transceiver.direction = "sendonly"
+        self._keeper = self._supply.equip(self.connection, on_lost=self._path_lost)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        offer = offer_text(self.connection.localDescription.sdp)
+        self._offer = Fragment.of_sdp(offer)
+        self._created = created = await self._exchange.post(offer)
+        await self._gather_late(created)
+        try:
+            await self.connection.setRemoteDescription(
+                RTCSessionDescription(created.answer, "answer")
+            )
+        except NEGOTIATION_ERRORS as error:
+            raise WhipError(
+                f"the server's answer cannot be used: {type(error).__name__}: {error}"
+            ) from error
+        codec = transceiver._codecs[0].name if transceiver._codecs else "none"
+        if codec.upper() != "H264" or transceiver.currentDirection != "sendonly":
+            raise WhipError(
+                f"the server's answer gives codec {codec}, direction "
+                f"{transceiver.currentDirection}; expected H264, recvonly"
+            )
+        await self._until_connected()
+
+    async def _gather_late(self, created: Created) -> None:
+        """Candidates from the servers that the answer named; then one PATCH with all that the
+        server does not know yet (RFC 9725, 4.3.2)."""
+        assert self._offer is not None, "made before"
+        transport = transport_of(self.connection)
+        assert transport is not None, "a section was offered"
+        ice = transport._connection
+        late = []
+        if created.ice_servers:
+            named = self._supply.only(created.ice_servers)
+            late = await ask_servers(ice, named, list(ice._protocols))
+            ice._local_candidates += late
+        if created.session and (late or created.etag):
+            fragment = Fragment(
+                ufrag=self._offer.ufrag, pwd=self._offer.pwd, candidates=description_of(late),
+                complete=True, mid=self._offer.mid, media=self._offer.media,
+                session=self._offer.session,
+            )  # fmt: skip
+            self._trickling = asyncio.create_task(self._trickle(created, fragment), name="trickle")
+
+    async def _trickle(self, created: Created, fragment: Fragment) -> None:
+        try:
+            await self._exchange.trickle(created.session, fragment, created.etag)
+        except WhipError as error:
+            # RFC 9725, 4.3.1: not supported, or not now; the offer's candidates may do.
+            log.info("candidates were not taken: %s", error)
+
+    async def _until_connected(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                while self.connection.connectionState != "connected":
+                    if self._ended.is_set():
+                        raise WhipError("there is no path to the media server (ICE or DTLS failed)")
+                    self._connected.clear()
+                    await self._connected.wait()
+        except TimeoutError as error:
+            raise WhipError(
+                f"there is no path to the media server: not connected within {CONNECT_S:g} s"
+            ) from error
+
+    def _path_lost(self) -> bool:
+        """Told by the path's keeper, each time that it would look for another one."""
+        self._lost.set()
+        return True
+
+    async def serve(self, on_restart: Callable[[], None]) -> None:
+        """Until the session has ended.  WhipError: why."""
+        ended = asyncio.create_task(self._ended.wait(), name="whip ended")
+        try:
+            while not self._ended.is_set():
+                lost = asyncio.create_task(self._lost.wait(), name="whip path")
+                await asyncio.wait({ended, lost}, return_when=asyncio.FIRST_COMPLETED)
+                lost.cancel()
+                if self._lost.is_set() and not self._ended.is_set():
+                    await self._restart()
+                    on_restart()
+        finally:
+            ended.cancel()
+        raise WhipError("the media server has ended the session, or its path died")
+
+    async def _restart(self) -> None:
+        """ICE restart by PATCH until one holds (RFC 9725, 4.3.3).  WhipError: it cannot be; the
+        session is to be opened anew."""
+        created, offer = self._created, self._offer
+        transport = transport_of(self.connection)
+        if created is None or offer is None or not created.session or transport is None:
+            raise WhipError("the path died, and the server named no session to restart")
+        until = time.monotonic() + RESTART_FOR_S
+        while True:
+            restart = Restart(transport, self._supply.servers(created.ice_servers))
+            try:
+                fragment = await restart.gather(offer)
+                reply = await self._exchange.restart(created.session, fragment)
+                # Only the last answer counts: requests are made one after another.
+                await restart.connect(reply.fragment)
+            except (WhipError, ConnectionError) as error:
+                status = error.status if isinstance(error, WhipError) else 0
+                if status or self._ended.is_set() or time.monotonic() > until:
+                    raise WhipError(f"the path died and could not be replaced: {error}") from error
+                log.info("restart: %s", error)
+                await asyncio.sleep(RESTART_AGAIN_S)
+            else:
+                if self._keeper is not None:
+                    self._keeper.renewed()
+                self._lost.clear()
+                for sender in self.connection.getSenders():
+                    sender._send_keyframe()
+                return
+            finally:
+                await restart.abandon()
+
+    async def close(self) -> None:
+        """DELETE and goodbye, each bounded in time."""
+        if self._trickling is not None:
+            self._trickling.cancel()
+        self._part.close()
+        for sender in self.connection.getSenders():
+            if sender.track is not None:
+                sender.track.stop()
+        if self._created is not None and self._created.session:
+            try:
+                await self._exchange.delete(self._created.session)
+            except (WhipError, TimeoutError) as error:
+                log.info("the end was not taken: %s", error or "no answer")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.connection.close()
+
+
+class Publisher:
+    """One `[[media.whip]]`.  `on_change` is called when `stats()` says something new."""
+
+    def __init__(
+        self,
+        config: WhipConfig,
+        pipeline: Pipeline,
+        supply: Supply,
+        on_change: Callable[[WhipStats], None],
+    ) -> None:
+        self.config = config
+        self._pipeline = pipeline
+        self._supply = supply
+        self._on_change = on_change
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._network = asyncio.Event()
+        self._state, self._detail = "off", ""
+        self._restarts = self._sessions = 0
+        self.want(config.start is Start.ALWAYS)
+
+    def want(self, on: bool) -> None:
+        """From now on."""
+        (self._wanted if on else self._unwanted).set()
+        (self._unwanted if on else self._wanted).clear()
+
+    def stats(self) -> WhipStats:
+        return WhipStats(
+            name=self.config.name, camera=self._pipeline.config.name, state=self._state,
+            detail=self._detail, restarts=self._restarts, sessions=self._sessions,
+        )  # fmt: skip
+
+    def _say(self, state: str, detail: str = "") -> None:
+        if (state, detail) != (self._state, self._detail):
+            self._state, self._detail = state, detail
+            self._on_change(self.stats())
+
+    async def run(self) -> None:
+        """Until cancelled; the session is then told so."""
+        soon, later = Backoff(*RETRY_S), Backoff(*REFUSED_S)
+        with INTERFACES.listening(self._network.set):
+            while True:
+                await self._wanted.wait()
+                began = time.monotonic()
+                try:
+                    await self._until_unwanted()
+                except WhipError as error:
+                    if time.monotonic() - began > HEALTHY_S:
+                        soon.reset()
+                        later.reset()
+                    wait_s = (later if error.refused else soon).next_s()
+                    log.warning("whip %s: %s", self.config.name, error)
+                    self._say("waiting", str(error))
+                    await self._wait(wait_s, error.retry_after_s)
+                else:
+                    self._say("off")
+
+    async def _wait(self, wait_s: float, retry_after_s: float) -> None:
+        """A changed network is worth a try at once, but not before the server wants to be asked."""
+        self._network.clear()
+        await self._pause(retry_after_s, self._unwanted)
+        if retry_after_s:
+            await self._pause(min(wait_s, 1.0 + retry_after_s / 10), self._unwanted)
+            return
+        await self._pause(wait_s, self._unwanted, self._network)
+
+    @staticmethod
+    async def _pause(seconds: float, *cut: asyncio.Event) -> None:
+        waiting = [asyncio.create_task(event.wait(), name="whip pause") for event in cut]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _until_unwanted(self) -> None:
+        """WhipError: why it ended while it was wanted."""
+        serving = asyncio.create_task(self._serve(), name=f"whip {self.config.name}")
+        unwanted = asyncio.create_task(self._unwanted.wait(), name="whip unwanted")
+        try:
+            await asyncio.wait({serving, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            unwanted.cancel()
+            if not serving.done():
+                serving.cancel()
+                await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.result()
+
+    async def _serve(self) -> None:
+        config = self.config
+        self._say("connecting")
+        try:
+            token = read_token(config.token_file) if config.token_file else ""
+            tls = Tls(ca_file=config.ca_file).context() if config.ca_file else None
+        except (OSError, ValueError) as error:
+            raise WhipError(str(error)) from error
+        async with Exchange(
+            config.url, token=token, token_hosts=config.token_hosts, tls=tls
+        ) as exchange:
+            session = _Session(self._pipeline, self._supply, exchange, config.name)
+            try:
+                await session.open()
+                self._sessions += 1
+                self._say("live")
+                await session.serve(self._restarted)
+            finally:
+                await session.close()
+
+    def _restarted(self) -> None:
+        self._restarts += 1
+        self._on_change(self.stats())
