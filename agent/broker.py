@@ -6,6 +6,7 @@ import random
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -142,6 +143,10 @@ def connect_error(broker: Broker, error: OSError | ValueError, timeout_s: float)
     return MqttError(text)
 
 
+def nothing() -> None:
+    """It is acknowledged already."""
+
+
 class Message(msgspec.Struct, frozen=True):
     """What came in."""
 
@@ -151,6 +156,8 @@ class Message(msgspec.Struct, frozen=True):
     response_topic: str = ""
     correlation: bytes = b""
     content_type: str = ""
+    done: Callable[[], None] = nothing
+    """Acknowledge it, where the connection leaves that to its hearer."""
 
 
 class Will(msgspec.Struct, frozen=True, kw_only=True):

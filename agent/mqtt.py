@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import struct
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -22,12 +22,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.background import in_background, run_until
-from agent.broker import Backoff, Broker, Message, MqttError, Will, connect_error
+from agent.background import in_background
+from agent.broker import Broker, Message, MqttError, Will, connect_error, nothing
 
 __all__ = [
     "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "Will", "connect",
-    "keep_connected",
 ]  # fmt: skip
 
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -35,10 +34,10 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 
 RECEIVE_MAXIMUM_DEFAULT = 65_535
 MAXIMUM_PACKET_DEFAULT = 268_435_460
+ACKED_LATER_MAX = 16
+"""Messages that wait for a hearer who acknowledges them itself (MQTT 5)."""
 HELD_MAX = 1000
 """Publishes that wait for a broker which takes only so many at once."""
-STEADY_S = 1.0
-"""A connection that lived so long was a good one: after it the first retry comes soon."""
 _UNSUPPORTED_PROTOCOL = 0x84
 _MISC_PERIOD_S = 1.0
 _NOT_MQTT = (ValueError, LookupError, struct.error, MQTTException)
@@ -55,7 +54,9 @@ OnMessage = Callable[[Message], None]
 class Connection:
     """An open connection.  Made by `connect`; of no use once `lost` is done."""
 
-    def __init__(self, client: paho.Client, broker: Broker, on_message: OnMessage) -> None:
+    def __init__(
+        self, client: paho.Client, broker: Broker, on_message: OnMessage, acks_later: bool = False
+    ) -> None:
         self.broker = broker
         self.protocol = 0
         """5 or 4 (3.1.1)."""
@@ -68,6 +69,7 @@ class Connection:
         """Done, with the reason, when the connection has ended."""
         self._client = client
         self._on_message = on_message
+        self._acks_later = acks_later
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._held: deque[tuple[asyncio.Future[int], tuple[Any, ...]]] = deque()
@@ -188,10 +190,11 @@ class Connection:
         options: dict[str, Any] = {"keepalive": self.broker.keepalive_s}
         if client.protocol == MQTTProtocolVersion.MQTTv5:
             options["clean_start"] = session_expiry_s == 0
-            if session_expiry_s:
-                options["properties"] = _properties(
-                    PacketTypes.CONNECT, SessionExpiryInterval=session_expiry_s
-                )
+            options["properties"] = _properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=session_expiry_s or None,
+                ReceiveMaximum=ACKED_LATER_MAX if self._acks_later else None,
+            )
         # Name look-up, TCP and TLS block, and a thread cannot be cancelled: what it opens after we
         # have gone is closed.
         await in_background(
@@ -306,8 +309,17 @@ class Connection:
                 getattr(properties, "ResponseTopic", ""),
                 getattr(properties, "CorrelationData", b""),
                 getattr(properties, "ContentType", ""),
+                self._later(message.mid) if self._acks_later and message.qos else nothing,
             ),
         )
+
+    def _later(self, mid: int) -> Callable[[], None]:
+        def done() -> None:
+            # After the connection has ended the broker sends it again.
+            if not self.lost.done():
+                self._client.ack(mid, 1)
+
+        return done
 
     def _handle_publish(
         self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any
@@ -353,15 +365,17 @@ def _close_socket(client: paho.Client) -> None:
 
 
 def _make_client(
-    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None
-) -> paho.Client:
+    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None,
+    acks_later: bool,
+) -> paho.Client:  # fmt: skip
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         protocol=protocol,
-        # A session of 3.1.1 has no end: it would gather messages for ever.
-        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else True,
+        # A session of 3.1.1 has no end: it would gather messages for ever, unless that is wanted.
+        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else not acks_later,
         reconnect_on_failure=False,
+        manual_ack=acks_later,
     )
     # The window is the caller's: nothing may wait inside paho.
     client.max_inflight_messages_set(RECEIVE_MAXIMUM_DEFAULT)
@@ -385,18 +399,20 @@ async def connect(
     on_message: OnMessage,
     will: Will | None = None,
     session_expiry_s: int = 0,
+    acks_later: bool = False,
     timeout_s: float = 10.0,
 ) -> AsyncIterator[Connection]:
     """Connect, MQTT 5 first.  MqttError says why it cannot be done.  Leaving the block sends
     DISCONNECT (so that no will is published), unless the connection is lost already.
-    `session_expiry_s`: so long the broker keeps what it has for us (MQTT 5 only)."""
+    `session_expiry_s`: so long the broker keeps what it has for us (MQTT 5 only).  `acks_later`:
+    each message is acknowledged when its `done` is called (and the session of 3.1.1 is kept)."""
     protocols = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
     for protocol in protocols:
         try:
-            client = _make_client(broker, protocol, client_id, will)
+            client = _make_client(broker, protocol, client_id, will, acks_later)
         except ValueError as error:
             raise MqttError(f"{broker}: {error}") from error
-        connection = Connection(client, broker, on_message)
+        connection = Connection(client, broker, on_message, acks_later)
         try:
             await connection._open(timeout_s, session_expiry_s)
         except _OlderProtocolError:
@@ -412,40 +428,3 @@ async def connect(
         finally:
             await connection._close()
         return
-
-
-async def keep_connected(
-    broker: Broker | Sequence[Broker],
-    *,
-    client_id: str,
-    on_message: OnMessage,
-    serve: Callable[[Connection], Coroutine[Any, Any, None]],
-    on_down: Callable[[str], None] | None = None,
-    make_will: Callable[[], Will] | None = None,
-    session_expiry_s: int = 0,
-    first_retry_s: float = 0.5,
-    ceiling_retry_s: float = 15.0,
-) -> None:
-    """Connect again and again, until cancelled, each time to the first that answers.  `serve` runs
-    for each connection until that is lost; when it returns the connection is made anew."""
-    backoff, loop = Backoff(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
-    while True:
-        reasons, since = [], None
-        for one in [broker] if isinstance(broker, Broker) else broker:
-            try:
-                async with connect(
-                    one, client_id=client_id, on_message=on_message,
-                    will=make_will() if make_will else None, session_expiry_s=session_expiry_s,
-                ) as connection:  # fmt: skip
-                    since = loop.time()
-                    await run_until(serve(connection), connection.lost, f"mqtt[{one}].serve")
-                    reasons = [connection.lost.result() if connection.lost.done() else "served"]
-            except MqttError as error:
-                reasons.append(str(error))
-            if since is not None:
-                break
-        if since is not None and loop.time() - since >= STEADY_S:
-            backoff.reset()
-        if on_down is not None:
-            on_down("; ".join(reasons))
-        await asyncio.sleep(backoff.next_s())

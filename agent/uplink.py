@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from agent import mqtt, topics
+from agent import topics
 from agent.delivery.channel import Channel
 from agent.delivery.cursor import Cursor
 from agent.delivery.lanes import Lanes
 from agent.messages import ActiveAlarms, Link, Status
 from agent.mqtt import Connection, Message, Will
 from agent.outbox import Outbox
+from agent.reconnect import keep_connected
 from agent.settings.tables import UnitConfig, UplinkConfig
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Uplink:
             except OSError as error:
                 self._down(f"{self.config.password_file}: cannot be read: {error.strerror}")
                 await asyncio.sleep(5.0)
-        await mqtt.keep_connected(
+        await keep_connected(
             brokers,
             client_id=f"{self._unit.org}-{self._unit.id}-{self.config.name}",
             on_message=lambda message: self._on_message(self, message),

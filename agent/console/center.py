@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from agent import mqtt, topics
 from agent.mqtt import Broker, Connection, Message, MqttError
+from agent.reconnect import keep_connected
 
 PUBACK_S = 5.0
 REFUSED_LOG_S = 10.0
@@ -71,7 +72,7 @@ class Center:
 
     async def run(self) -> None:
         """Stay connected until cancelled; a broker that is away is normal life."""
-        await mqtt.keep_connected(
+        await keep_connected(
             self.broker,
             client_id=f"console-{secrets.token_hex(6)}",
             on_message=self._take,

@@ -21,7 +21,8 @@ from agent.center.receiver import Counts, Gap, Receiver, Record
 from agent.drill.sessions import Sessions
 from agent.drill.state import EXPIRY_S, Control, DrillState
 from agent.messages import Alarm, Class, Command, Link, Mark, Status, epoch_order
-from agent.mqtt import Broker, Connection, Message, MqttError, connect, keep_connected
+from agent.mqtt import Broker, Connection, Message, MqttError, connect
+from agent.reconnect import keep_connected
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from agent.broker import Backoff, Broker, Tls
-from agent.mqtt import Connection, Message, connect, keep_connected
+from agent.mqtt import Connection, Message, connect
+from agent.reconnect import keep_connected
 from tests.agent.brokers import (
     Authority,
     at,
@@ -223,7 +224,8 @@ def test_a_connection_that_hangs_does_not_hold_up_the_end() -> None:
             filler.connect_ex(address)
         code = """
 import asyncio, os, sys
-from agent.mqtt import Broker, keep_connected
+from agent.mqtt import Broker
+from agent.reconnect import keep_connected
 async def serve(connection): raise AssertionError("it cannot be served")
 async def main():
     broker = Broker(host="127.0.0.1", port=int(sys.argv[1]))

@@ -264,7 +264,7 @@ async def test_what_nobody_heard_is_told_to_who_comes_later(
 async def test_the_next_host_takes_over_and_the_first_comes_back_at_a_reconnection(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "STEADY_S", 0.0)
+    monkeypatch.setattr("agent.reconnect.STEADY_S", 0.0)
     folder = tmp_path / "deputy"
     folder.mkdir()
     deputy = Mosquitto.in_folder(

@@ -1,0 +1,150 @@
+"""A connection for as long as the program runs: made again when it is lost, at the next broker
+where the first does not answer, and at the first again when that has come back to stay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.background import run_until
+from agent.broker import Backoff
+from agent.mqtt import Broker, Connection, Message, MqttError, Will, connect
+
+STEADY_S = 1.0
+"""A connection that lived so long was a good one: after it the first retry comes soon."""
+PROBE_S = 2.0
+"""While a later broker serves, the earlier ones are asked so often whether they are there."""
+HOLD_S = (10.0, 600.0)
+"""So long an earlier broker must have answered before it is gone back to; doubled, up to the
+second, each time when it was soon lost again."""
+SETTLED_S = 60.0
+"""A broker that was gone back to and stayed so long is trusted as before."""
+
+
+class Return(msgspec.Struct):
+    """When to go back.  Pure: any clock that only rises is an argument."""
+
+    hold_s: float
+    most_s: float
+    answering_since: float | None = None
+    returned_at: float | None = None
+
+    def probed(self, answered: bool, now: float) -> bool:
+        """True: it has answered for long enough."""
+        if not answered:
+            self.answering_since = None
+            return False
+        if self.answering_since is None:
+            self.answering_since = now
+        return now - self.answering_since >= self.hold_s
+
+    def returned(self, now: float) -> None:
+        """It has been gone back to."""
+        self.answering_since, self.returned_at = None, now
+
+    def lost(self, now: float) -> None:
+        """The first broker's connection has ended."""
+        if self.returned_at is not None:
+            soon = now - self.returned_at < SETTLED_S
+            self.hold_s = min(self.most_s, self.hold_s * 2) if soon else min(HOLD_S[0], self.most_s)
+        self.returned_at = None
+
+
+async def keep_connected(
+    broker: Broker | Sequence[Broker],
+    *,
+    client_id: str,
+    on_message: Callable[[Message], None],
+    serve: Callable[[Connection], Coroutine[Any, Any, None]],
+    on_down: Callable[[str], None] | None = None,
+    make_will: Callable[[], Will] | None = None,
+    session_expiry_s: int = 0,
+    acks_later: bool = False,
+    first_retry_s: float = 0.5,
+    ceiling_retry_s: float = 15.0,
+) -> None:
+    """Connect again and again, until cancelled, each time to the first that answers.  `serve` runs
+    for each connection until that is lost; when it returns the connection is made anew."""
+    brokers = [broker] if isinstance(broker, Broker) else list(broker)
+    backoff, loop = Backoff(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
+    back, going_back = Return(*HOLD_S), False
+    while True:
+        reasons, since = [], None
+        for place, one in enumerate(brokers):
+            try:
+                async with connect(
+                    one, client_id=client_id, on_message=on_message, acks_later=acks_later,
+                    will=make_will() if make_will else None, session_expiry_s=session_expiry_s,
+                ) as connection:  # fmt: skip
+                    since = loop.time()
+                    if going_back and place == 0:
+                        back.returned(since)
+                    going_back = await _served(
+                        serve(connection), connection, brokers[:place], f"{client_id}-probe", back
+                    )
+                    reasons = [_reason(connection, going_back, brokers[0])]
+            except MqttError as error:
+                reasons.append(str(error))
+            if since is not None:
+                if place == 0:
+                    back.lost(loop.time())
+                break
+        if since is not None and loop.time() - since >= STEADY_S:
+            backoff.reset()
+        if on_down is not None:
+            on_down("; ".join(reasons))
+        if not going_back:
+            await asyncio.sleep(backoff.next_s())
+
+
+def _reason(connection: Connection, going_back: bool, first: Broker) -> str:
+    if going_back:
+        return f"{first} is there again"
+    return connection.lost.result() if connection.lost.done() else "served"
+
+
+async def _served(
+    work: Coroutine[Any, Any, None], connection: Connection, earlier: list[Broker], client_id: str,
+    back: Return,
+) -> bool:  # fmt: skip
+    """Until the connection is lost; True: until an earlier broker was there again."""
+    name = f"mqtt[{connection.broker}].serve"
+    if not earlier:
+        await run_until(work, connection.lost, name)
+        return False
+    probing = asyncio.create_task(_probe(earlier, client_id, back), name=f"{name}.probe")
+    watched: list[asyncio.Future[Any]] = [probing, connection.lost]
+    end = asyncio.ensure_future(asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED))
+    try:
+        await run_until(work, end, name)
+        return probing.done() and not connection.lost.done()
+    finally:
+        for task in (end, probing):
+            task.cancel()
+        await asyncio.wait([end, probing])
+
+
+async def _probe(earlier: list[Broker], client_id: str, back: Return) -> None:
+    """Returns when one of them has answered for long enough: with a whole CONNACK, since what a
+    listening socket says of a broker is little."""
+    loop = asyncio.get_running_loop()
+    back.answering_since = None
+    while True:
+        await asyncio.sleep(PROBE_S)
+        answered = False
+        for broker in earlier:
+            try:
+                async with connect(broker, client_id=client_id, on_message=_ignore):
+                    answered = True
+                    break
+            except MqttError:
+                continue
+        if back.probed(answered, loop.time()):
+            return
+
+
+def _ignore(message: Message) -> None:
+    """A probe has subscribed to nothing."""
