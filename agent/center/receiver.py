@@ -18,54 +18,19 @@ from typing import Any
 import msgspec
 
 from agent import topics
-from agent.delivery import compression
+from agent.center.incoming import CLASSES, Record, check_epoch, check_sender, decode, read_batch
 from agent.delivery.ranges import Ranges
-from agent.messages import (
-    Ack,
-    Alarm,
-    Batch,
-    Class,
-    Clock,
-    Envelope,
-    Event,
-    Mark,
-    Reading,
-    Skipped,
-    Status,
-    epoch_order,
-)
+from agent.messages import Batch, Class, Skipped, Status, epoch_order
 
+__all__ = ["Counts", "Gap", "Receiver", "Record"]
+
+RELAY = "relay"
+"""The reason of what only the vehicle does not hold any more."""
 MAX_UNITS = 10_000
 MAX_EPOCHS = 64
 """Of one unit; the oldest is let go when there are more."""
 MAX_RANGES = 4096
 """Of one epoch; the lowest hole is given up (it stays counted as missing) when there are more."""
-
-_BODIES: dict[Class, Any] = {
-    Class.READINGS: Reading,
-    Class.ALARMS: Alarm,
-    Class.EVENTS: Event,
-    Class.MEDIA: dict[str, Any],
-    Class.ACK: Ack,
-}
-_ENVELOPE_KEYS = Envelope.__struct_fields__
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that had not been seen before."""
-
-    unit: str
-    epoch: str
-    seq: int
-    prev: int
-    t: int
-    """UTC ms."""
-    clock: Clock
-    late: bool
-    mark: Mark
-    klass: Class
-    body: dict[str, Any]
-    """Checked against the type of its class, and left as it came."""
 
 
 class Gap(msgspec.Struct, frozen=True, order=True):
@@ -183,19 +148,14 @@ class Receiver:
         message is counted."""
         where = "/".join((topic.unit, *topic.path))
         if topic.path == ("status",):
-            self._hear(topic, _decode(payload, Status, where), where)
+            self._hear(topic, decode(payload, Status, where), where)
             return []
         if topic.path == ("skipped",):
-            self._void(topic, _decode(payload, Skipped, where), where)
+            self._void(topic, decode(payload, Skipped, where), where)
             return []
-        if len(topic.path) != 1 or topic.path[0] not in _CLASSES:
+        if len(topic.path) != 1 or topic.path[0] not in CLASSES:
             return []
-        klass = Class(topic.path[0])
-        batch = _decode(_expand(payload, where), Batch, where)
-        _check_sender(topic, batch.unit, batch.mark, where)
-        _check_epoch(batch.epoch, where)
-        read = [_read_record(raw, batch, klass, where) for raw in batch.records]
-        return self._take(batch, read)
+        return self._take(*read_batch(topic, payload))
 
     def gaps(self, unit: str) -> list[Gap]:
         """What is missing of a unit and worth asking for, oldest epoch first."""
@@ -245,20 +205,23 @@ class Receiver:
             epoch.void(gone.first, gone.last)
 
     def _void(self, topic: topics.Topic, skipped: Skipped, where: str) -> None:
-        _check_sender(topic, skipped.unit, skipped.mark, where)
-        _check_epoch(skipped.epoch, where)
+        check_sender(topic, skipped.unit, skipped.mark, where)
+        check_epoch(skipped.epoch, where)
         for first, last in skipped.ranges:
             if not 1 <= first <= last:
                 raise ValueError(f"{where}: expected 1 <= first <= last, read {first} and {last}")
         epoch = self._epoch(self._unit(skipped.unit), skipped.epoch)
         for first, last in skipped.ranges:
-            if epoch is not None:
+            if epoch is not None and skipped.reason == RELAY:
+                # The vehicle has let go of them: the unit itself is to be asked.
+                epoch.hear_of(last, closed=False)
+            elif epoch is not None:
                 epoch.void(first, last)
 
     def _hear(self, topic: topics.Topic, status: Status, where: str) -> None:
-        _check_sender(topic, status.unit, status.mark, where)
+        check_sender(topic, status.unit, status.mark, where)
         for known in status.epochs:
-            _check_epoch(known.epoch, where)
+            check_epoch(known.epoch, where)
         unit = self._unit(status.unit)
         for known in status.epochs:
             epoch = self._epoch(unit, known.epoch)
@@ -289,62 +252,3 @@ class Receiver:
             unit.let_go = epoch_order(oldest)
             unit.given_up += gone.missing()
         return unit.epochs.get(name)
-
-
-_CLASSES = frozenset(klass.value for klass in Class)
-
-
-def _decode(data: bytes | msgspec.Raw, kind: Any, where: str) -> Any:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        kind_name = getattr(kind, "__name__", "object")
-        shown = bytes(data)[:60].decode(errors="replace")
-        raise ValueError(f"{where}: expected a {kind_name}, but {error}; read {shown!r}") from error
-
-
-def _expand(payload: bytes, where: str) -> bytes:
-    try:
-        return compression.expand(payload)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def _check_sender(topic: topics.Topic, unit: str, mark: Mark, where: str) -> None:
-    if unit != topic.unit:
-        raise ValueError(f"{where}: the topic names unit {topic.unit!r}, but the payload {unit!r}")
-    if (mark == Mark.EXERCISE) != topic.exercise:
-        root = topics.ROOT_EXERCISE if topic.exercise else topics.ROOT
-        raise ValueError(f"{where}: mark {mark.value!r} does not belong under {root}")
-
-
-def _check_epoch(epoch: str, where: str) -> None:
-    try:
-        epoch_order(epoch)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def _read_record(raw: msgspec.Raw, batch: Batch, klass: Class, where: str) -> Record:
-    envelope: Envelope = _decode(raw, Envelope, where)
-    if envelope.seq < 1 or not 0 <= envelope.prev < envelope.seq:
-        raise ValueError(
-            f"{where}: expected 1 <= seq and 0 <= prev < seq, "
-            f"but read seq {envelope.seq} and prev {envelope.prev}"
-        )
-    _decode(raw, _BODIES[klass], f"{where} seq {envelope.seq}")
-    body: dict[str, Any] = _decode(raw, dict[str, Any], where)
-    for key in _ENVELOPE_KEYS:
-        body.pop(key, None)
-    return Record(
-        unit=batch.unit,
-        epoch=batch.epoch,
-        seq=envelope.seq,
-        prev=envelope.prev,
-        t=envelope.t,
-        clock=envelope.clock,
-        late=envelope.late,
-        mark=batch.mark,
-        klass=klass,
-        body=body,
-    )
