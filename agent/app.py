@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import __version__, control, exposures, health, topics
+from agent import __version__, control, health, topics
 from agent.alarms.engine import SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
@@ -41,7 +41,7 @@ from agent.status import Statements
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
-from agent.verbs import verb_table
+from agent.verbs import verb_table, wearer
 from agent.vitals import Vitals
 from drivers.bus import Buses
 from drivers.panel import Panel
@@ -101,7 +101,7 @@ class App:
             self.outbox, self.engine, self.clock, self.media, self.hub.alarms
         )
         if self.exposures is not None:
-            self.commands.verbs |= exposures.verbs(self.exposures)
+            self.commands.verbs |= wearer.verbs(self.exposures)
         self.signalling = Signalling(unit, self.clock, self.media, group, self.hub.event)
         buses = Buses()
         self.sources = [

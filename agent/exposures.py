@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -16,10 +15,8 @@ from agent.alarms.engine import Engine
 from agent.alarms.exposure import Saved, Shift, Wearer
 from agent.alarms.standing import Cause
 from agent.clock import UnitClock, boottime_ms
-from agent.commands import Verb
 from agent.messages import Alarm, Clock, Exposure, Reading
 from agent.store import Store
-from agent.verbs import ARGUMENTS, WearerArgs
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +48,7 @@ class Exposures:
         *,
         hold_s: Mapping[str, float],
         configured: Wearer,
-        on_alarms: Callable[[list[Alarm]], None],
+        on_alarms: Callable[[list[Alarm]], object],
         on_event: Callable[..., None],
         on_change: Callable[[], None],
     ) -> None:
@@ -173,17 +170,6 @@ class Exposures:
         if Clock.FREE in (kept.clock, self._clock.source):
             return 0.0
         return max(0.0, (self._clock.now_ms() - kept.utc_ms) / 1000)
-
-
-def verbs(book: Exposures) -> dict[str, Verb]:
-    """What a center may ask of it."""
-
-    def wearer(args: WearerArgs, by: str, _uplink: Any) -> dict[str, Any]:
-        person = Wearer(name=args.name.strip(), id=args.id.strip())
-        closed = book.assign(person, by, new_shift=args.new_shift)
-        return {} if closed is None else {"closed": msgspec.to_builtins(closed)}
-
-    return {"wearer": Verb(ARGUMENTS["wearer"], wearer)}
 
 
 def _now_s() -> float:

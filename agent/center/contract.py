@@ -1,4 +1,4 @@
-"""The published contract: JSON Schema and AsyncAPI, made from messages.py.
+"""The published contract: JSON Schema and AsyncAPI, made from agent/messages.
 
 `docs/contract/` holds what this makes (`python -m agent.center.contract`); a test
 keeps it the same.

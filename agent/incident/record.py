@@ -56,7 +56,7 @@ EpochName = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f-]{0,64}\Z")]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line.  `kind`: `alarm` and `event` have the body of that record (messages.py); `rotated`,
+    """One line.  `kind`: `alarm` and `event` have the body of that record (messages); `rotated`,
     `cut` and `lost` are about the log itself."""
 
     n: int

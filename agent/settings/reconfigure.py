@@ -17,7 +17,13 @@ from agent.messages import Outcome
 from agent.settings.remote import Notice, Remote, Trial, settable
 from agent.settings.strictness import loosened
 from agent.settings.toml import ConfigError
-from agent.verbs import ARGUMENTS, ConfigConfirmArgs, ConfigGetArgs, ConfigSetArgs, RestartArgs
+from agent.verbs.configuration import (
+    ARGUMENTS,
+    ConfigConfirmArgs,
+    ConfigGetArgs,
+    ConfigSetArgs,
+    RestartArgs,
+)
 
 _SECRET = re.compile(r"(password|secret|token|community)(?!_file)")
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*@")

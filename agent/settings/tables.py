@@ -18,15 +18,10 @@ from agent.alarms.setpoints import Override
 from agent.broker import Broker, Tls
 from agent.media import wire
 from agent.messages import Class, Mark
+from agent.settings.authority import DEFAULT_VERBS, VERBS
 from agent.settings.calibration import Calibration
 from agent.settings.toml import did_you_mean
 from drivers import ports
-
-DEFAULT_VERBS = ("alarm.ack", "resend", "sos.confirm", "video.start", "video.stop")
-VERBS = (
-    *DEFAULT_VERBS, "air.clean", "check_in", "sos.cancel", "sos.raise", "wearer", "config.get", "config.set", "config.confirm", "restart",
-)  # fmt: skip
-"""What an uplink can be allowed."""
 
 Slug = Annotated[
     str,

@@ -19,7 +19,7 @@ from agent.commands import PAYLOAD_MAX, Commands, Verb
 from agent.media.wire import MediaError
 from agent.messages import AlarmState, Class, Event
 from agent.mqtt import Message
-from agent.verbs import ResendArgs
+from agent.verbs.delivery import ResendArgs
 from tests.agent.rig import (
     ROOT,
     UNIT,

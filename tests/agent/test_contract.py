@@ -22,7 +22,7 @@ from agent.messages import (
     Reading,
     join_record,
 )
-from agent.settings.tables import VERBS
+from agent.settings.authority import VERBS
 from agent.verbs import ARGUMENTS
 from drivers import Quality
 

@@ -24,6 +24,7 @@ from agent.mqtt import Message
 from agent.outbox import Outbox
 from agent.settings.tables import UplinkConfig
 from agent.store import Store
+from agent.verbs import wearer
 from drivers import Quality
 from tests.waiting import until
 
@@ -312,7 +313,7 @@ async def test_the_verb_wearer(
         rows: list[Row] = []
         outbox.listeners.append(rows.append)
         commands = Commands("cv-01", Mark.ACTUAL, outbox)
-        commands.verbs = exposures.verbs(made.book)
+        commands.verbs = wearer.verbs(made.book)
         body = {"id": "c1", "by": "gate", "issued": world.utc_ms, "args": args}
         topic = topics.parse("outpost/v1/hubei/cv-01/cmd/wearer")
         message = Message(topic="", payload=msgspec.json.encode(body), retain=False)

@@ -1,6 +1,6 @@
 /**
  * What the console's WebSocket says, as types (the wire's own names; times are UTC ms).
- * The server's side of it is agent/messages.py and agent/console/.
+ * The server's side of it is agent/messages/ and agent/console/.
  *
  * @typedef {"good"|"warmup"|"over_range"|"under_range"|"fault"|"cal_due"|"stale"|"simulated"|"invalid"} Quality
  *

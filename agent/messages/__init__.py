@@ -1,0 +1,68 @@
+"""The JSON on the wire, as types.  Pure: no loop, no file, no clock.
+
+Every durable topic (`readings`, `alarms`, `events`, `media`, `ack`) carries a `Batch`; each of its
+records has a number (`epoch`, `seq`) that is never given twice.  A receiver removes repeats by
+(unit, epoch, seq).  Codes stand on the wire, words only on screens.  One noun a file.
+"""
+
+from agent.messages.alarm import ActiveAlarms, Alarm, AlarmState
+from agent.messages.base import SCHEMA_VERSION, Class, Clock, Mark
+from agent.messages.command import Ack, Command, Outcome
+from agent.messages.dose import Dose, Exposure
+from agent.messages.event import Event
+from agent.messages.link import Link, UplinkStatus
+from agent.messages.person import PersonStatus, SosStatus, ZoneStatus
+from agent.messages.position import CRS, FixBody, fix_body
+from agent.messages.reading import Reading
+from agent.messages.record import Batch, Envelope, Skipped, epoch_order, join_record
+from agent.messages.rollup import Rolled, Rollup
+from agent.messages.rtc import Answer, Offer, Still
+from agent.messages.status import (
+    Air,
+    CameraStatus,
+    EpochStatus,
+    LimitStatus,
+    SourceStatus,
+    Status,
+)
+
+__all__ = [
+    "CRS",
+    "SCHEMA_VERSION",
+    "Ack",
+    "ActiveAlarms",
+    "Air",
+    "Alarm",
+    "AlarmState",
+    "Answer",
+    "Batch",
+    "CameraStatus",
+    "Class",
+    "Clock",
+    "Command",
+    "Dose",
+    "Envelope",
+    "EpochStatus",
+    "Event",
+    "Exposure",
+    "FixBody",
+    "LimitStatus",
+    "Link",
+    "Mark",
+    "Offer",
+    "Outcome",
+    "PersonStatus",
+    "Reading",
+    "Rolled",
+    "Rollup",
+    "Skipped",
+    "SosStatus",
+    "SourceStatus",
+    "Status",
+    "Still",
+    "UplinkStatus",
+    "ZoneStatus",
+    "epoch_order",
+    "fix_body",
+    "join_record",
+]
