@@ -77,6 +77,7 @@ class Writer:
         self._retry_at = 0.0
         self._unsynced_since: float | None = None
         self._sync_failed = False
+        self._unread = ""
 
     def start(self) -> None:
         self._thread.start()
@@ -162,12 +163,12 @@ class Writer:
         try:
             self._file.transaction([job.work for job in jobs])
         except RefusedError as error:
-            self._set_trouble(str(error))
+            self.set_trouble(str(error))
             self._retry_at = now + RETRY_S
             return False
         del self._writes[: len(jobs)]
         self._committed += len(jobs)
-        self._set_trouble("")
+        self.set_trouble("")
         self._tell_done(jobs)
         if self._unsynced_since is None:
             self._unsynced_since = time.monotonic()
@@ -181,10 +182,13 @@ class Writer:
             try:
                 self._file.read(job.work)
             except RefusedError as error:
-                log.error("%s: cannot be read: %s", self._name, error)
+                if not self._unread:
+                    log.error("%s: cannot be read: %s", self._name, error)
+                self._unread = str(error)
                 self._reads.append(job)
                 self._retry_at = time.monotonic() + RETRY_S
             else:
+                self._unread = ""
                 self._tell_done([job])
 
     def _tell_done(self, jobs: list[Job]) -> None:
@@ -192,7 +196,8 @@ class Writer:
         if callbacks:
             self._tell(lambda: [callback() for callback in callbacks])
 
-    def _set_trouble(self, text: str) -> None:
+    def set_trouble(self, text: str) -> None:
+        """Also before the thread is started: then the file is to be opened later."""
         if text != self.trouble:
             self.trouble = text
             self._tell(lambda: self._on_trouble(text))

@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from agent import store as store_module
 from agent.delivery.ranges import Ranges
 from agent.delivery.rows import Row
 from agent.delivery.writer import Job, RefusedError, Writer
 from agent.messages import Class
 from agent.outbox import Outbox
-from agent.store import REMEMBERED_COMMANDS, Store, StoreError
+from agent.store import REMEMBERED_COMMANDS, SET_ASIDE_MAX, Store, StoreError, schema
 from tests.agent.rig import Unit
 from tests.waiting import until
 
@@ -86,10 +85,10 @@ async def test_an_alarm_is_found_among_many_readings_without_looking_at_them(
 ) -> None:
     async with Store.open(tmp_path) as store:
         for sql, index, order in (
-            (store_module._SELECT_RARE, "INDEX rare", "ASC"),
-            (store_module._SELECT_RARE, "INDEX rare", "DESC"),
-            (store_module._SELECT_READINGS, "PRIMARY KEY", "ASC"),
-            (store_module._SELECT_READINGS, "PRIMARY KEY", "DESC"),
+            (schema.SELECT_RARE, "INDEX rare", "ASC"),
+            (schema.SELECT_RARE, "INDEX rare", "DESC"),
+            (schema.SELECT_READINGS, "PRIMARY KEY", "ASC"),
+            (schema.SELECT_READINGS, "PRIMARY KEY", "DESC"),
         ):
             question = partial(_explain, sql=sql.format(order))
             plan = await store._ask(question, writes=False)
@@ -122,39 +121,6 @@ async def test_a_second_agent_is_told_so(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"outbox\.db: another agent is using it"):
             async with Store.open(tmp_path):
                 pass
-
-
-async def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("")
-    with pytest.raises(StoreError, match="state: cannot be made: File exists"):
-        async with Store.open(tmp_path / "state"):
-            pass
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    folder.mkdir(mode=0o555)
-    # Root may write anywhere, so root becomes nobody; the folders above must let nobody in.
-    code = """
-import asyncio, concurrent.futures.thread, os, sys
-from pathlib import Path
-from agent.store import Store, StoreError
-os.chdir(sys.argv[1])
-if os.geteuid() == 0:
-    os.setgid(65534)
-    os.setuid(65534)
-async def main():
-    async with Store.open(Path(".")): pass
-try:
-    asyncio.run(main())
-except StoreError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
-    )  # fmt: skip
-    assert "outbox.db: cannot be opened: unable to open database file" in done.stdout, done.stderr
 
 
 # -- kill -9 -------------------------------------------------------------------------------------
@@ -288,8 +254,8 @@ async def test_a_file_that_breaks_ends_the_writer_loudly() -> None:
 async def test_memory_is_bounded_while_the_disk_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "WAITING_MAX", 10)
-    monkeypatch.setattr(store_module, "WAITING_MAX_URGENT", 12)
+    monkeypatch.setattr("agent.store.store.WAITING_MAX", 10)
+    monkeypatch.setattr("agent.store.store.WAITING_MAX_URGENT", 12)
     async with Store.open(tmp_path) as store:
         unit = Unit(store)
         await store.flush()
@@ -338,7 +304,7 @@ async def test_a_damaged_file_is_set_aside(
 async def test_damage_seen_while_it_runs_ends_the_agent_and_is_looked_into_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "CHECKED_MB", 0)
+    monkeypatch.setattr("agent.store.file.CHECKED_MB", 0)
     await make(tmp_path, 5000)
     path = tmp_path / "outbox.db"
     damaged = bytearray(path.read_bytes())
@@ -364,7 +330,7 @@ async def test_damaged_files_do_not_fill_the_disk(tmp_path: Path) -> None:
         async with Store.open(tmp_path):
             pass
     kept = [name for name in os.listdir(tmp_path) if name.endswith(".db")]
-    assert len(kept) - 1 == store_module.SET_ASIDE_MAX
+    assert len(kept) - 1 == SET_ASIDE_MAX
 
 
 async def test_deleted_pages_go_back_to_the_disk(tmp_path: Path) -> None:

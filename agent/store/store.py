@@ -1,9 +1,12 @@
-"""The one SQLite connection and all tables.  The only importer of sqlite3.
+"""What the loop knows of the store, and what it asks of it.
 
 The loop never waits for the disk: it hands work to the writer thread and is told when that is
 committed.  A commit goes to the WAL at once, without fsync (it survives kill -9); the WAL is synced
 within 50 ms, and at once for what is urgent (it survives a power cut).  Exactly one connection, no
 mmap, no other process (SQLite before 3.51.3 can corrupt a WAL that two connections write).
+
+Where the file cannot be opened at the start (a full, read-only or missing disk) all goes on
+without it: what is to be written waits in memory, and the file is taken up when it can be.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,48 +24,19 @@ from agent.delivery.ranges import Ranges
 from agent.delivery.rows import Epoch, Gone, Row, Usage
 from agent.delivery.writer import Job, RefusedError, Writer
 from agent.messages import Class
+from agent.store import schema
+from agent.store.file import REMEMBERED_COMMANDS, Contents, File, StoreError, suspect
+
+__all__ = ["REMEMBERED_COMMANDS", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REMEMBERED_COMMANDS = 2000
 WAITING_MAX = 20_000
 """Records that wait in memory for a disk that refuses; what comes then is sent but not kept."""
 WAITING_MAX_URGENT = 22_000
 FLUSH_WITHIN_S = 2.0
-BUSY_S = 1.0
-CHECKED_MB = 16
-"""A file up to this size is checked at each start (some ms); a larger one where it is suspect."""
-SET_ASIDE_MAX = 2
-"""So many damaged files are kept."""
 SHRINK_PAGES = 500
-WAL_LIMIT = 16 * 1024 * 1024
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS epoch (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-  boot TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS record (epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-  class TEXT NOT NULL, prev INTEGER NOT NULL, t INTEGER NOT NULL, clock TEXT NOT NULL,
-  mono INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (epoch, seq)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS rare ON record (epoch, class, seq) WHERE class <> 'readings';
-CREATE TABLE IF NOT EXISTS mark (uplink TEXT NOT NULL, epoch INTEGER NOT NULL,
-  settled TEXT NOT NULL, PRIMARY KEY (uplink, epoch)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, at INTEGER NOT NULL, ack BLOB NOT NULL)
-  WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-"""
-
-_SELECT = (
-    "SELECT epoch, seq, class, prev, t, clock, mono, body FROM record{} "
-    "WHERE epoch = ? AND class = ? AND seq BETWEEN ? AND ?{} ORDER BY seq {{}} LIMIT ?"
-)
-_SELECT_READINGS = _SELECT.format("", "")
-# By the index `rare` an alarm is found among a million readings; the literal is what it asks for.
-_SELECT_RARE = _SELECT.format(" INDEXED BY rare", " AND class <> 'readings'")
-
-
-class StoreError(OSError):
-    """The store cannot be opened, or is damaged; its text says which file and why."""
 
 
 class Store:
@@ -75,25 +48,33 @@ class Store:
         self.marks: dict[str, dict[int, Ranges]] = {}
         self.commands: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
-        self.set_aside: Path | None = None
-        """Where a damaged file was put at this start."""
         self.not_kept = 0
         """Records that were not stored because too many waited for a disk that refuses."""
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets an exception when the file turns out damaged while the agent runs."""
-        self._file = _File(path)
+        self._file = File(path, self._opened_late)
         self.on_trouble: Callable[[str], None] = lambda text: None
         """Called with `trouble` whenever that changes."""
+        self.on_late: list[Callable[[dict[str, bytes]], None]] = []
+        """Each is called when a file that could not be opened at the start has been: `epochs`,
+        `marks` and `commands` have then grown; with what it had kept."""
         self._writer = Writer(self._file, str(path), self._fail, lambda text: self.on_trouble(text))
+        self._latest: dict[tuple[object, ...], tuple[str, tuple[Any, ...]]] = {}
         self._closing = False
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, directory: Path) -> AsyncIterator[Store]:
-        """StoreError where the folder cannot be used, or another agent has it."""
+        """StoreError where another agent has it.  Where it cannot be opened now, `trouble` says
+        why, and it is opened later."""
         store = cls(directory / "outbox.db")
-        await asyncio.to_thread(store._open)
+        try:
+            store._take(await asyncio.to_thread(store._file.open))
+        except RefusedError as error:
+            # Later than any that the file may hold: those are counted from 1, or made like this.
+            store._file.only_below = time.time_ns() // 1_000_000
+            store._writer.set_trouble(str(error))
         store._writer.start()
         try:
             yield store
@@ -107,11 +88,37 @@ class Store:
         """Why nothing can be written at present; empty: all is well."""
         return self._writer.trouble
 
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged file was put."""
+        return self._file.set_aside
+
+    def _take(self, held: Contents) -> None:
+        """What the file held; what this run has is newer."""
+        ours = dict(self.epochs)
+        self.epochs.clear()
+        self.epochs.update(held.epochs | ours)
+        for uplink, marks in held.marks.items():
+            self.marks[uplink] = marks | self.marks.get(uplink, {})
+        self.commands = held.commands | self.commands
+        self.kept = held.kept | self.kept
+
+    def _opened_late(self, held: Contents) -> None:
+        """On the writer thread."""
+
+        def take() -> None:
+            self._take(held)
+            for listener in self.on_late:
+                listener(held.kept)
+
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(take)
+
     def _fail(self, error: OSError) -> None:
         if not self._closing and not self.failed.done():
             # The next start looks closer before it trusts the file.
             with contextlib.suppress(OSError):
-                _suspect(self.path).touch()
+                suspect(self.path).touch()
             self.failed.set_exception(error)
             # Who does not wait for it is told by the log.
             self.failed.exception()
@@ -136,10 +143,7 @@ class Store:
             return
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute(
-                "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (row.epoch, row.seq, row.klass, row.prev, row.t, row.clock, row.mono, row.body),
-            )
+            schema.insert(db, row)
             if ack_of:
                 db.execute(
                     "INSERT OR REPLACE INTO command VALUES (?, ?, ?)", (ack_of, row.t, row.body)
@@ -150,7 +154,7 @@ class Store:
 
     def begin_epoch(self, name: str, boot: str) -> Epoch:
         """A new epoch, at once; its row is written before any record of it."""
-        number = max(self.epochs, default=0) + 1
+        number = self._file.only_below or max(self.epochs, default=0) + 1
         epoch = Epoch(id=number, name=name, boot=boot)
         self.epochs[number] = epoch
         self._put("INSERT INTO epoch VALUES (?, ?, ?)", (number, name, boot), urgent=True)
@@ -159,12 +163,14 @@ class Store:
     def save_mark(self, uplink: str, epoch: int, settled: Ranges) -> None:
         """What this uplink's broker has acknowledged."""
         text = ",".join(f"{first}-{last}" for first, last in settled)
-        self._put("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", (uplink, epoch, text))
+        sql = "INSERT OR REPLACE INTO mark VALUES (?, ?, ?)"
+        self._put_latest((uplink, epoch), sql, (uplink, epoch, text))
 
     def keep(self, name: str, value: bytes, *, urgent: bool = False) -> None:
         """A value that survives a restart (standing alarms ...)."""
         self.kept[name] = value
-        self._put("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, value), urgent)
+        sql = "INSERT OR REPLACE INTO kept VALUES (?, ?)"
+        self._put_latest((name,), sql, (name, value), urgent)
 
     async def read(
         self, epoch: int, holes: list[tuple[int, int]], classes: Sequence[Class], limit: int,
@@ -178,7 +184,7 @@ class Store:
             for klass in classes:
                 rows: list[Row] = []
                 for first, last in holes:
-                    rows += _select(db, epoch, klass, first, last, limit - len(rows), newest)
+                    rows += schema.select(db, epoch, klass, first, last, limit - len(rows), newest)
                     if len(rows) >= limit:
                         break
                 if rows:
@@ -190,10 +196,10 @@ class Store:
     async def numbers(self, epoch: int, first: int, last: int, look: int) -> tuple[Ranges, int]:
         """Which numbers of first..last are held, and up to which that is known: at most `look`
         records are looked at."""
-        sql = "SELECT seq FROM record WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
 
         def find(db: sqlite3.Connection) -> tuple[Ranges, int]:
-            seqs = [seq for (seq,) in db.execute(sql, (epoch, first, last, look))]
+            found = db.execute(schema.SELECT_NUMBERS, (epoch, first, last, look))
+            seqs = [seq for (seq,) in found]
             held = Ranges((seq, seq) for seq in seqs)
             return held, seqs[-1] if len(seqs) == look else last
 
@@ -203,8 +209,8 @@ class Store:
         """How large the database is now."""
 
         def ask(db: sqlite3.Connection) -> Usage:
-            pages, free = _pragma(db, "page_count"), _pragma(db, "freelist_count")
-            return Usage(pages=pages, free=free, page_bytes=_pragma(db, "page_size"))
+            pages, free = schema.pragma(db, "page_count"), schema.pragma(db, "freelist_count")
+            return Usage(pages=pages, free=free, page_bytes=schema.pragma(db, "page_size"))
 
         return await self._ask(ask, writes=False)
 
@@ -213,14 +219,10 @@ class Store:
 
         `is_old` is asked on the writer thread, oldest first, until it says False or `look` records
         have been seen; None: it cannot be told.  The bodies are empty."""
-        sql = (
-            "SELECT seq, class, prev, t, clock, mono FROM record WHERE epoch = ? "
-            "ORDER BY seq LIMIT ?"
-        )
 
         def find(db: sqlite3.Connection) -> int:
             upto = 0
-            for s, k, p, t, c, m in db.execute(sql, (epoch, look)):
+            for s, k, p, t, c, m in db.execute(schema.SELECT_HEADS, (epoch, look)):
                 row = Row(epoch=epoch, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b"")
                 old = is_old(row)
                 if old is False:
@@ -245,12 +247,12 @@ class Store:
         those that `which` picks (on the writer thread); None where there is no such record."""
 
         def delete(db: sqlite3.Connection) -> tuple[Gone | None, int | None]:
-            rows = _select(db, epoch, klass, first, last, most)
+            rows = schema.select(db, epoch, klass, first, last, most)
             seqs = which(rows) if which else [row.seq for row in rows]
             sql = "DELETE FROM record WHERE epoch = ? AND seq = ?"
             db.executemany(sql, [(epoch, seq) for seq in seqs])
             gone = Gone(first=rows[0].seq, last=rows[-1].seq, count=len(seqs)) if rows else None
-            return gone, _edge(db, "min", epoch)
+            return gone, schema.edge(db, "min", epoch)
 
         gone, left = await self._ask(delete)
         if gone is not None and left is None:
@@ -286,6 +288,32 @@ class Store:
     def _put(self, sql: str, values: tuple[Any, ...], urgent: bool = False) -> None:
         self._writer.put(Job(lambda db: db.execute(sql, values), None, urgent))
 
+    def _put_latest(
+        self, key: tuple[object, ...], sql: str, values: tuple[Any, ...], urgent: bool = False
+    ) -> None:
+        """As `_put`, where only the last value counts: one of each waits for the disk."""
+        waits = key in self._latest
+        self._latest[key] = (sql, values)
+        if waits and (not urgent or self.trouble):
+            return
+        written: list[object] = []
+
+        def write(db: sqlite3.Connection) -> None:
+            # None: one that was put before has written it already.
+            if latest := self._latest.get(key):
+                written[:] = [latest]
+                db.execute(*latest)
+
+        def done() -> None:
+            if (latest := self._latest.get(key)) is None:
+                return
+            del self._latest[key]
+            if [latest] != written:
+                # It changed between the writing and now.
+                self._put_latest(key, *latest, urgent)
+
+        self._writer.put(Job(write, done, urgent))
+
     async def _ask(
         self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False, writes: bool = True
     ) -> T:
@@ -298,151 +326,3 @@ class Store:
 
         self._writer.put(Job(lambda db: results.append(work(db)), answer, urgent, writes))
         return await future
-
-    # -- opening ---------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        directory = self.path.parent
-        try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        except OSError as error:
-            raise StoreError(f"{directory}: cannot be made: {error.strerror}") from error
-        try:
-            self._load(self._file.open())
-        except sqlite3.DatabaseError as error:
-            self._file.close()
-            if "locked" in str(error):
-                raise StoreError(f"{self.path}: another agent is using it") from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(f"{self.path}: cannot be opened: {error}") from error
-            self._put_aside(error)
-            self._load(self._file.open())
-        _suspect(self.path).unlink(missing_ok=True)
-
-    def _put_aside(self, error: sqlite3.DatabaseError) -> None:
-        self.set_aside = self.path.with_name(f"damaged-{time.time_ns() // 1_000_000}.db")
-        log.error("%s is damaged (%s); set aside as %s", self.path, error, self.set_aside.name)
-        for ending in ("", "-wal", "-shm"):
-            part = Path(f"{self.path}{ending}")
-            if part.exists():
-                part.rename(f"{self.set_aside}{ending}")
-        damaged = sorted(self.path.parent.glob("damaged-*.db"))
-        for old in damaged[:-SET_ASIDE_MAX]:
-            for ending in ("", "-wal", "-shm"):
-                Path(f"{old}{ending}").unlink(missing_ok=True)
-
-    def _load(self, db: sqlite3.Connection) -> None:
-        self.epochs, self.marks = {}, {}
-        for number, name, boot in db.execute("SELECT id, name, boot FROM epoch").fetchall():
-            # One question each: asked together they would make SQLite read every record.
-            first, last = (_edge(db, end, number) for end in ("min", "max"))
-            if last is not None:
-                held = Epoch(id=number, name=name, boot=boot, first=first, last=last)
-                self.epochs[number] = held
-            else:
-                db.execute("DELETE FROM epoch WHERE id = ?", (number,))
-        db.execute("DELETE FROM mark WHERE epoch NOT IN (SELECT id FROM epoch)")
-        for uplink, number, text in db.execute("SELECT uplink, epoch, settled FROM mark"):
-            pairs = (pair.split("-") for pair in text.split(",") if pair)
-            ranges = Ranges((int(first), int(last)) for first, last in pairs)
-            self.marks.setdefault(uplink, {})[number] = ranges
-        recent = db.execute(
-            "SELECT id, ack FROM command ORDER BY at DESC LIMIT ?", (REMEMBERED_COMMANDS,)
-        ).fetchall()
-        self.commands = dict(reversed(recent))
-        self.kept = dict(db.execute("SELECT name, value FROM kept"))
-
-
-class _File:
-    """The database and its WAL, as the writer thread works on them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db: sqlite3.Connection | None = None
-        self._wal = -1
-
-    def open(self) -> sqlite3.Connection:
-        """sqlite3.DatabaseError where it is no database, or damaged as far as was looked."""
-        large = self._path.exists() and self._path.stat().st_size > CHECKED_MB * 1_000_000
-        # autocommit: transactions are begun and ended by `transaction` alone.
-        db = self._db = sqlite3.connect(
-            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA mmap_size = 0")
-        db.execute("PRAGMA wal_autocheckpoint = 1000")
-        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        if not large or _suspect(self._path).exists():
-            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(" ".join(verdict.split()))
-        self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o640)
-        return db
-
-    def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-        if self._wal >= 0:
-            os.close(self._wal)
-            self._wal = -1
-
-    def transaction(self, works: list[Callable[[Any], object]]) -> None:
-        db = self._db
-        assert db is not None
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            for work in works:
-                work(db)
-            db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if db.in_transaction:
-                with contextlib.suppress(sqlite3.OperationalError):
-                    db.execute("ROLLBACK")
-            raise RefusedError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: failed: {error}") from error
-
-    def read(self, work: Callable[[Any], object]) -> None:
-        try:
-            work(self._db)
-        except sqlite3.OperationalError as error:
-            raise RefusedError(str(error)) from error
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: failed: {error}") from error
-
-    def sync(self) -> None:
-        try:
-            os.fdatasync(self._wal)
-        except OSError as error:
-            raise RefusedError(error.strerror or str(error)) from error
-
-
-def _suspect(path: Path) -> Path:
-    """A file beside it says that the database failed while it was in use."""
-    return path.with_name(f"{path.name}-suspect")
-
-
-def _select(
-    db: sqlite3.Connection, epoch: int, klass: Class, first: int, last: int, limit: int,
-    newest: bool = False,
-) -> list[Row]:  # fmt: skip
-    sql = _SELECT_READINGS if klass is Class.READINGS else _SELECT_RARE
-    sql = sql.format("DESC" if newest else "ASC")
-    return [
-        Row(epoch=e, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b)
-        for e, s, k, p, t, c, m, b in db.execute(sql, (epoch, klass.value, first, last, limit))
-    ]
-
-
-def _edge(db: sqlite3.Connection, end: str, epoch: int) -> Any:
-    (seq,) = db.execute(f"SELECT {end}(seq) FROM record WHERE epoch = ?", (epoch,)).fetchone()
-    return seq
-
-
-def _pragma(db: sqlite3.Connection, name: str) -> int:
-    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
