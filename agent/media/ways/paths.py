@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 from aioice import Connection, stun
 from aioice.candidate import Candidate
@@ -32,6 +33,9 @@ TRY_EVERY_S = 0.1
 MAX_SOCKETS = 12
 CONNECT_S = 8.0
 """An ICE restart that has not connected by then has failed."""
+
+
+_keepers: WeakKeyDictionary[Connection, Keeper] = WeakKeyDictionary()
 
 
 class Keeper:
@@ -81,8 +85,14 @@ class Keeper:
         self.watch.hurry(time.monotonic())
         self._changed.set()
 
-    def renewed(self) -> None:
-        """Another path holds."""
+    async def renewed(self) -> None:
+        """Another path holds: what was asked on the old one is of no use, and must not be asked
+        again over a socket that is about to be closed."""
+        questions = list(self._questions)
+        for question in questions:
+            question.cancel()
+        if questions:
+            await asyncio.wait(questions)
         self.watch.answered(time.monotonic(), 0.0)
 
     async def run(self) -> None:
@@ -122,7 +132,7 @@ class Keeper:
 
     async def _question(self, pair: CandidatePair) -> None:
         asked = time.monotonic()
-        if await check(self.connection, pair, nominate=False, tries=2):
+        if await check(self.connection, pair, nominate=False, tries=3):
             now = time.monotonic()
             # A second try is not a round trip; it is left out of the estimate.
             rtt_s = now - asked
@@ -150,11 +160,12 @@ class Keeper:
             for search in searches:
                 search.cancel()
             await asyncio.wait({gathering, *searches})
+        if found is not None:
+            connection._nominated[found.component] = found
+            await self.renewed()
         await self._tidy(before, found)
         if found is None:
             return False
-        connection._nominated[found.component] = found
-        self.renewed()
         log.info("the path is now %s", found)
         return True
 
@@ -254,7 +265,7 @@ def equip(
     if transport is None:
         return None
     ice = transport._connection
-    keeper = Keeper(ice, servers, on_lost, on_replaced)
+    keeper = _keepers[ice] = Keeper(ice, servers, on_lost, on_replaced)
 
     async def gather_candidates() -> None:
         if not ice._local_candidates_start:
@@ -320,6 +331,11 @@ class Restart:
         if second._query_consent_task is not None:
             second._query_consent_task.cancel()
             second._query_consent_task = None
+        checks = [pair.task for pair in first._check_list if pair.task is not None]
+        for task in checks:
+            task.cancel()
+        if checks:
+            await asyncio.wait(checks)
         old = list(first._protocols)
         for protocol in second._protocols:
             protocol.receiver = first
@@ -328,6 +344,8 @@ class Restart:
         second._protocols = []
         while not second._queue.empty():
             first._queue.put_nowait(second._queue.get_nowait())
+        if (keeper := _keepers.get(first)) is not None:
+            await keeper.renewed()
         await _close(old)
 
     async def abandon(self) -> None:

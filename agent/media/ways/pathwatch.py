@@ -18,7 +18,10 @@ LOST_ASKED = 3
 """Questions without an answer that it takes at least, so that no single loss counts."""
 HURRY_S = 0.3
 """The same after an interface has changed."""
-CONSENT_EVERY_S = 5.0
+ONE_WAY_ASK_S = 2.0
+"""Something is asked so often even where something comes in: it may be a path in one direction."""
+ONE_WAY_S = 3.0
+"""Longer than `LOST_S`: an answer may wait behind our own pictures."""
 CONSENT_S = 30.0
 """RFC 7675, 5.1: an answer at least so often, or nothing more may be sent."""
 RTT_MAX_S = 4.0
@@ -41,23 +44,21 @@ class PathWatch:
         self._heard = now
         self._consent = now
         self._asked = now
+        self._begun = now
+        """When the first question without an answer was asked."""
         self._unanswered = 0
         self._hurry = False
-
-    @property
-    def silent_since(self) -> float:
-        return self._heard
 
     def heard(self, now: float) -> None:
         """Something came from the other end (media, its reports, or its checks)."""
         self._heard = now
-        self._unanswered = 0
         self._hurry = False
 
     def answered(self, now: float, rtt_s: float) -> None:
         """An answer to what was asked; consent for 30 s more."""
         self.heard(now)
         self._consent = now
+        self._unanswered = 0
         self.rtt_s = min(RTT_MAX_S, 0.7 * self.rtt_s + 0.3 * rtt_s if rtt_s else self.rtt_s)
 
     def hurry(self, now: float) -> None:
@@ -67,21 +68,31 @@ class PathWatch:
         self._asked = min(self._asked, now - ASK_EVERY_S)
         self._unanswered = 0
 
-    def _patience_s(self) -> float:
-        return (HURRY_S if self._hurry else LOST_S) + 2 * self.rtt_s
+    def _is_lost(self, now: float) -> bool:
+        if now - self._asked < ASK_EVERY_S:
+            return False
+        answer_s = 2 * self.rtt_s
+        if self._hurry:
+            return self._unanswered >= 2 and now - self._heard > HURRY_S + answer_s
+        if self._unanswered < LOST_ASKED:
+            return False
+        return now - self._heard > LOST_S + answer_s or now - self._begun > ONE_WAY_S + answer_s
+
+    def _ask_at(self) -> float:
+        """When the next question is due, as far as is known now."""
+        often = self._asked + (ONE_WAY_ASK_S if not self._unanswered else 2 * ASK_EVERY_S)
+        return min(often, max(self._heard + QUIET_S, self._asked + ASK_EVERY_S))
 
     def next(self, now: float) -> Do:
         """What to do now.  After ASK it counts as asked, after REPLACE the waiting begins anew."""
         if now - self._consent > CONSENT_S:
             return Do.END
-        silent_s = now - self._heard
-        needed = 2 if self._hurry else LOST_ASKED
-        waited = now - self._asked >= min(ASK_EVERY_S, self._patience_s())
-        if silent_s > self._patience_s() and self._unanswered >= needed and waited:
+        if self._is_lost(now):
             self._unanswered = 0
             return Do.REPLACE
-        quiet = silent_s >= QUIET_S and now - self._asked >= ASK_EVERY_S
-        if quiet or now - max(self._asked, self._consent) >= CONSENT_EVERY_S:
+        if now >= self._ask_at():
+            if not self._unanswered:
+                self._begun = now
             self._asked = now
             self._unanswered += 1
             return Do.ASK
@@ -89,6 +100,4 @@ class PathWatch:
 
     def wait_s(self, now: float) -> float:
         """So long nothing is due."""
-        if now - self._heard >= QUIET_S:
-            return max(0.01, self._asked + ASK_EVERY_S - now)
-        return max(0.01, self._heard + QUIET_S - now)
+        return max(0.01, self._ask_at() - now)

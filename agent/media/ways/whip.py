@@ -21,7 +21,7 @@ from agent.media.video_part import VideoPart
 from agent.media.ways.config import Start, WhipConfig, read_token
 from agent.media.ways.gather import ask_servers
 from agent.media.ways.interfaces import INTERFACES
-from agent.media.ways.paths import Keeper, Restart, description_of, transport_of
+from agent.media.ways.paths import Restart, description_of, transport_of
 from agent.media.ways.sdpfrag import Fragment
 from agent.media.ways.supply import Supply
 from agent.media.ways.whip_http import Created, Exchange, WhipError
@@ -74,7 +74,6 @@ class _Session:
         self._ended = asyncio.Event()
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._keeper: Keeper | None = None
         self._created: Created | None = None
         self._offer: Fragment | None = None
         self._trickling: asyncio.Task[None] | None = None
@@ -96,7 +95,7 @@ class _Session:
         self._part.attach(self.connection)
         (transceiver,) = self.connection.getTransceivers()
         transceiver.direction = "sendonly"
-        self._keeper = self._supply.equip(self.connection, on_lost=self._path_lost)
+        self._supply.equip(self.connection, on_lost=self._path_lost)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = offer_text(self.connection.localDescription.sdp)
         self._offer = Fragment.of_sdp(offer)
@@ -200,8 +199,6 @@ class _Session:
                 log.info("restart: %s", error)
                 await asyncio.sleep(RESTART_AGAIN_S)
             else:
-                if self._keeper is not None:
-                    self._keeper.renewed()
                 self._lost.clear()
                 for sender in self.connection.getSenders():
                     sender._send_keyframe()
