@@ -18,6 +18,9 @@ import msgspec
 class MqttError(OSError):
     """A connection that could not be made or was refused; its text says which broker and why."""
 
+    code = 0
+    """MQTT 5's reason code, where the broker gave one."""
+
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """TLS 1.2 or newer.  Paths of PEM files; the key's password is not supported."""
@@ -92,6 +95,10 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     keepalive_s: int = 15
+    websocket_path: str = ""
+    """Over WebSocket, at this path; empty: straight over TCP."""
+    proxy: str = ""
+    """http://[user:password@]host:port, asked to CONNECT; empty: none."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -117,12 +124,16 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.websocket_path:
+            return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}{self.websocket_path}"
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
 def connect_error(broker: Broker, error: OSError | ValueError, timeout_s: float) -> MqttError:
     """The sentence for what went wrong before MQTT began."""
     match error:
+        case MqttError():
+            return error
         case ConnectionRefusedError():
             text = f"{broker} refused the connection: nothing listens there"
         case socket.gaierror() | UnicodeError():

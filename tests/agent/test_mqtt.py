@@ -71,7 +71,7 @@ async def test_more_than_the_broker_takes_at_once_waits_here(mosquitto: Mosquitt
 async def test_what_can_no_longer_go_is_told(
     mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "HELD_MAX", 30)
+    monkeypatch.setattr("agent.mqtt.connection.HELD_MAX", 30)
     async with connect(at(mosquitto.port), client_id="u", on_message=ignore) as connection:
         acks = [connection.publish("a", b"x") for _ in range(60)]
         errors = [str(ack.exception()) for ack in acks if ack.done()]

@@ -1,47 +1,34 @@
-"""paho-mqtt on the asyncio loop: one connection as an `async with`.  The only importer of paho.
-
-MQTT 5 first, 3.1.1 where the broker has nothing newer.  A connection is used once and thrown
-away: what is not acknowledged when it ends is the caller's to send again (the outbox keeps it),
-so paho's own queue never carries anything over a reconnection.
-"""
+"""One connection: publishes, their acknowledgements, subscriptions, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.background import in_background
 from agent.broker import Broker, Message, MqttError, Will, connect_error, nothing
+from agent.mqtt.client import (
+    RECEIVE_MAXIMUM_DEFAULT,
+    Client,
+    connect_options,
+    make_client,
+    make_properties,
+)
+from agent.mqtt.loop import LoopSocket
 
-__all__ = [
-    "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "Will", "connect",
-]  # fmt: skip
-
-NO_MATCHING_SUBSCRIBERS = 0x10
-"""PUBACK reason code of MQTT 5: the broker took the message, and nobody was there to hear it."""
-
-RECEIVE_MAXIMUM_DEFAULT = 65_535
 MAXIMUM_PACKET_DEFAULT = 268_435_460
-ACKED_LATER_MAX = 16
-"""Messages that wait for a hearer who acknowledges them itself (MQTT 5)."""
 HELD_MAX = 1000
 """Publishes that wait for a broker which takes only so many at once."""
 _UNSUPPORTED_PROTOCOL = 0x84
-_MISC_PERIOD_S = 1.0
-_NOT_MQTT = (ValueError, LookupError, struct.error, MQTTException)
-"""What paho raises over bytes that are no MQTT packet."""
 
 
 class _OlderProtocolError(MqttError):
@@ -55,7 +42,7 @@ class Connection:
     """An open connection.  Made by `connect`; of no use once `lost` is done."""
 
     def __init__(
-        self, client: paho.Client, broker: Broker, on_message: OnMessage, acks_later: bool = False
+        self, client: Client, broker: Broker, on_message: OnMessage, acks_later: bool = False
     ) -> None:
         self.broker = broker
         self.protocol = 0
@@ -67,6 +54,8 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         """Done, with the reason, when the connection has ended."""
+        self.lost_code = 0
+        """Then: MQTT 5's reason code, where the broker gave one."""
         self._client = client
         self._on_message = on_message
         self._acks_later = acks_later
@@ -74,8 +63,7 @@ class Connection:
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._held: deque[tuple[asyncio.Future[int], tuple[Any, ...]]] = deque()
         self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
-        self._socket: Any = None
-        self._misc: asyncio.TimerHandle | None = None
+        self._wire = LoopSocket(client, self._end)
         client.on_connect = self._handle_connect
         client.on_disconnect = self._handle_disconnect
         client.on_message = self._handle_message
@@ -101,7 +89,7 @@ class Connection:
         future: asyncio.Future[int] = self._loop.create_future()
         properties = None
         if self.protocol == 5:
-            properties = _properties(
+            properties = make_properties(
                 PacketTypes.PUBLISH,
                 MessageExpiryInterval=None if expiry_s is None else max(1, expiry_s),
                 ContentType=content_type,
@@ -165,6 +153,12 @@ class Connection:
             if granted.is_failure:
                 raise MqttError(f"{self.broker} refused to subscribe to {name}: {granted}")
 
+    def fileno(self) -> int:
+        """Of the TCP connection's socket, to ask the kernel about it.  OSError: there is none."""
+        if (number := self._wire.fileno()) is None:
+            raise MqttError(f"{self.broker}: the connection is closed")
+        return number
+
     # -- life ------------------------------------------------------------------------------
 
     async def _open(self, timeout_s: float, session_expiry_s: int) -> None:
@@ -175,7 +169,7 @@ class Connection:
                 await self._connect_socket(timeout_s, session_expiry_s)
         except (OSError, ValueError) as error:
             raise connect_error(broker, error, timeout_s) from error
-        self._attach()
+        self._wire.attach()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connected
@@ -186,50 +180,12 @@ class Connection:
 
     async def _connect_socket(self, timeout_s: float, session_expiry_s: int) -> None:
         client = self._client
-        client.connect_timeout = timeout_s
-        options: dict[str, Any] = {"keepalive": self.broker.keepalive_s}
-        if client.protocol == MQTTProtocolVersion.MQTTv5:
-            options["clean_start"] = session_expiry_s == 0
-            options["properties"] = _properties(
-                PacketTypes.CONNECT,
-                SessionExpiryInterval=session_expiry_s or None,
-                ReceiveMaximum=ACKED_LATER_MAX if self._acks_later else None,
-            )
-        # Name look-up, TCP and TLS block, and a thread cannot be cancelled: what it opens after we
-        # have gone is closed.
+        options = connect_options(client, session_expiry_s, self._acks_later)
+        # A thread cannot be cancelled: what it opens after we have gone is closed.
         await in_background(
-            lambda: client.connect(self.broker.host, self.broker.port, **options),
-            f"mqtt[{self.broker}].connect",
-            undo=lambda: _close_socket(client),
-        )
-
-    def _attach(self) -> None:
-        self._socket = self._client.socket()
-        if self._socket is None:
-            return
-        self._client.on_socket_close = self._handle_socket_close
-        self._client.on_socket_register_write = self._handle_register_write
-        self._client.on_socket_unregister_write = self._handle_unregister_write
-        self._loop.add_reader(self._socket, self._readable)
-        if self._client.want_write():
-            self._handle_register_write(None, None, self._socket)
-        self._misc = self._loop.call_later(_MISC_PERIOD_S, self._housekeep)
-        self._readable()
-
-    def _readable(self) -> None:
-        try:
-            self._client.loop_read()
-            pending = getattr(self._socket, "pending", None)
-            # TLS may hold decrypted bytes that the selector cannot see.
-            while pending is not None and self._socket is not None and pending():
-                self._client.loop_read()
-        except _NOT_MQTT as error:
-            self._detach()
-            self._end(f"it sent something that is not MQTT ({error})")
-
-    def _housekeep(self) -> None:
-        self._misc = self._loop.call_later(_MISC_PERIOD_S, self._housekeep)
-        self._client.loop_misc()
+            lambda: client.open(timeout_s, options), f"mqtt[{self.broker}].connect",
+            undo=client.shut,
+        )  # fmt: skip
 
     async def _close(self) -> None:
         if not self.lost.done() and self._connected.done():
@@ -237,18 +193,9 @@ class Connection:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await asyncio.shield(self.lost)
-        self._detach()
+        self._wire.detach()
         self._end("closed by us")
-        _close_socket(self._client)
-
-    def _detach(self) -> None:
-        if self._misc is not None:
-            self._misc.cancel()
-            self._misc = None
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
-            self._socket = None
+        self._client.shut()
 
     def _end(self, reason: str) -> None:
         if not self.lost.done():
@@ -275,7 +222,9 @@ class Connection:
         if code.is_failure:
             kind = _OlderProtocolError if code.value == _UNSUPPORTED_PROTOCOL else MqttError
             if not self._connected.done():
-                self._connected.set_exception(kind(f"{self.broker} refused the login: {code}"))
+                error = kind(f"{self.broker} refused the login: {code}")
+                error.code = code.value
+                self._connected.set_exception(error)
             return
         self.protocol = 5 if self._client.protocol == MQTTProtocolVersion.MQTTv5 else 4
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
@@ -286,9 +235,10 @@ class Connection:
     def _handle_disconnect(
         self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any
     ) -> None:
-        self._detach()
+        self._wire.detach()
         name = code.getName()
         if flags.is_disconnect_packet_from_server:
+            self.lost_code = code.value
             self._end(f"the broker ended the connection: {name}")
         elif not code.is_failure:
             self._end("closed by us")
@@ -337,59 +287,6 @@ class Connection:
         if future is not None and not future.done():
             future.set_result(codes)
 
-    def _handle_socket_close(self, _client: Any, _data: Any, _socket: Any) -> None:
-        self._detach()
-
-    def _handle_register_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        if self._socket is not None:
-            self._loop.add_writer(sock, self._client.loop_write)
-
-    def _handle_unregister_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        if self._socket is not None:
-            self._loop.remove_writer(sock)
-
-
-def _properties(packet: int, **values: Any) -> Properties | None:
-    """Those that are not None; None where none is."""
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    given = {name: value for name, value in values.items() if value is not None}
-    for name, value in given.items():
-        setattr(properties, name, value)
-    return properties if given else None
-
-
-def _close_socket(client: paho.Client) -> None:
-    """One that paho still holds would otherwise wait for the garbage collector."""
-    if (left := client.socket()) is not None:
-        left.close()
-
-
-def _make_client(
-    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None,
-    acks_later: bool,
-) -> paho.Client:  # fmt: skip
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        protocol=protocol,
-        # A session of 3.1.1 has no end: it would gather messages for ever, unless that is wanted.
-        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else not acks_later,
-        reconnect_on_failure=False,
-        manual_ack=acks_later,
-    )
-    # The window is the caller's: nothing may wait inside paho.
-    client.max_inflight_messages_set(RECEIVE_MAXIMUM_DEFAULT)
-    if broker.username:
-        client.username_pw_set(broker.username, broker.password or None)
-    if broker.tls is not None:
-        client.tls_set_context(broker.tls.context())
-    if will is not None:
-        properties = None
-        if protocol == MQTTProtocolVersion.MQTTv5:
-            properties = _properties(PacketTypes.WILLMESSAGE, MessageExpiryInterval=will.expiry_s)
-        client.will_set(will.topic, will.payload, 1, will.retain, properties)
-    return client
-
 
 @contextlib.asynccontextmanager
 async def connect(
@@ -409,7 +306,7 @@ async def connect(
     protocols = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
     for protocol in protocols:
         try:
-            client = _make_client(broker, protocol, client_id, will, acks_later)
+            client = make_client(broker, protocol, client_id, will, acks_later)
         except ValueError as error:
             raise MqttError(f"{broker}: {error}") from error
         connection = Connection(client, broker, on_message, acks_later)

@@ -1,0 +1,113 @@
+"""A client of paho, made as we use it, and how it gets its socket (blocking: on a thread)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent.broker import Broker, MqttError, Will
+from agent.mqtt.tunnel import through_proxy
+
+RECEIVE_MAXIMUM_DEFAULT = 65_535
+ACKED_LATER_MAX = 16
+"""Messages that wait for a hearer who acknowledges them itself (MQTT 5)."""
+
+
+class Client(paho.Client):
+    """paho's, with a socket that can go through a proxy and is closed when a handshake fails."""
+
+    broker: Broker
+    _raw: socket.socket | None = None
+
+    def _create_socket_connection(self) -> socket.socket:
+        broker, timeout_s = self.broker, self.connect_timeout
+        if not broker.proxy:
+            self._raw = socket.create_connection((broker.host, broker.port), timeout_s)
+        else:
+            self._raw = through_proxy(broker.proxy, broker.host, broker.port, timeout_s)
+        return self._raw
+
+    def open(self, timeout_s: float, options: dict[str, Any]) -> None:
+        """Name look-up, TCP, TLS, WebSocket, CONNECT; all of it blocks."""
+        self.connect_timeout = timeout_s
+        try:
+            self.connect(self.broker.host, self.broker.port, **options)
+        except paho.WebsocketConnectionError as error:
+            self.shut()
+            raise MqttError(
+                f"{self.broker} speaks no WebSocket at {self.broker.websocket_path}"
+            ) from error
+        except OSError:
+            self.shut()
+            raise
+
+    def shut(self) -> None:
+        """Close what is open: it would otherwise wait for the garbage collector."""
+        for left in (self.socket(), self._raw):
+            if left is not None:
+                with contextlib.suppress(OSError):
+                    left.close()
+
+
+def make_client(
+    broker: Broker, protocol: MQTTProtocolVersion, client_id: str, will: Will | None,
+    acks_later: bool,
+) -> Client:  # fmt: skip
+    """Not connected yet.  ValueError: a certificate cannot be used."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=protocol,
+        # A session of 3.1.1 has no end: it would gather messages for ever, unless that is wanted.
+        clean_session=None if protocol == MQTTProtocolVersion.MQTTv5 else not acks_later,
+        reconnect_on_failure=False,
+        manual_ack=acks_later,
+        transport="websockets" if broker.websocket_path else "tcp",
+    )
+    client.broker = broker
+    # The window is the caller's: nothing may wait inside paho.
+    client.max_inflight_messages_set(RECEIVE_MAXIMUM_DEFAULT)
+    if broker.websocket_path:
+        client.ws_set_options(broker.websocket_path)
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password or None)
+    if broker.tls is not None:
+        client.tls_set_context(broker.tls.context())
+    if will is not None:
+        properties = None
+        if protocol == MQTTProtocolVersion.MQTTv5:
+            properties = make_properties(
+                PacketTypes.WILLMESSAGE, MessageExpiryInterval=will.expiry_s
+            )
+        client.will_set(will.topic, will.payload, 1, will.retain, properties)
+    return client
+
+
+def connect_options(client: Client, session_expiry_s: int, acks_later: bool) -> dict[str, Any]:
+    """For `open`."""
+    options: dict[str, Any] = {"keepalive": client.broker.keepalive_s}
+    if client.protocol == MQTTProtocolVersion.MQTTv5:
+        options["clean_start"] = session_expiry_s == 0
+        options["properties"] = make_properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=session_expiry_s or None,
+            ReceiveMaximum=ACKED_LATER_MAX if acks_later else None,
+        )
+    return options
+
+
+def make_properties(packet: int, **values: Any) -> Properties | None:
+    """Those that are not None; None where none is."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if not given:
+        return None
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in given.items():
+        setattr(properties, name, value)
+    return properties
