@@ -41,8 +41,9 @@ from agent.status import Statements
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
-from agent.verbs import verb_table, wearer
+from agent.verbs import talk, verb_table, wearer
 from agent.vitals import Vitals
+from agent.watching import Watching
 from drivers.bus import Buses
 from drivers.panel import Panel
 from drivers.ports import open_port
@@ -93,16 +94,22 @@ class App:
             wire.MediaConfig(
                 unit=unit.id, mark=unit.mark, cameras=config.cameras,
                 title=unit.name.get("zh", unit.id), enabled=config.media.enabled,
+                voice=config.media.voice, limits=config.media.limits,
             ),
-            on_still=self._still, on_event=self._media_event, on_stats=lambda stats: None,
+            on_still=self._still, on_event=self._media_event,
+            on_stats=lambda stats: self.watching.stats(stats),
         )  # fmt: skip
+        self.watching = Watching(self.media, config.media.voice, self.hub.event)
         self.commands = Commands(unit.id, unit.mark, self.outbox)
         self.commands.verbs = verb_table(
             self.outbox, self.engine, self.clock, self.media, self.hub.alarms
         )
         if self.exposures is not None:
             self.commands.verbs |= wearer.verbs(self.exposures)
-        self.signalling = Signalling(unit, self.clock, self.media, group, self.hub.event)
+        self.commands.verbs |= talk.verbs(self.watching)
+        self.signalling = Signalling(
+            unit, self.clock, self.media, self.watching, group, self.hub.event
+        )
         buses = Buses()
         self.sources = [
             Source(
@@ -166,6 +173,7 @@ class App:
 
     def _media_event(self, event: wire.MediaEvent) -> None:
         if event.event == "session_closed":
+            self.watching.closed(event.session, event.detail)
             # A viewer that knows at once can ask again at once.
             for uplink in self.uplinks:
                 uplink.publish(f"rtc/{event.session}/close", b"{}")

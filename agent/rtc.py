@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,11 @@ from agent import signing, topics
 from agent.clock import UnitClock
 from agent.commands import RefusedError, check_time
 from agent.media.host import MediaHost
-from agent.media.wire import MediaError
+from agent.media.wire import MediaError, OfferReply
 from agent.messages import Answer, Mark, Offer, Still
 from agent.mqtt import Message
 from agent.settings.tables import UnitConfig
+from agent.watching import Watch, Watching
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ TASKS_MAX = 4 * OFFERS_MAX
 """Beyond this nobody is told anything: it is a flood."""
 VERB = "video.start"
 """The verb whose authority an offer needs."""
+TALK = "talk"
+"""And its sound."""
 
 _decode = msgspec.json.Decoder(Offer).decode
 _encode = msgspec.json.Encoder().encode
@@ -42,12 +46,14 @@ class Signalling:
         unit: UnitConfig,
         clock: UnitClock,
         media: MediaHost,
+        watching: Watching,
         group: asyncio.TaskGroup,
         event: Callable[..., None],
     ) -> None:
         self._unit = unit
         self._clock = clock
         self._media = media
+        self._watching = watching
         self._group = group
         self._event = event
         self.tasks: set[asyncio.Task[None]] = set()
@@ -61,6 +67,7 @@ class Signalling:
         _, session, what = topic.path
         if what == "close" and VERB in uplink.config.verbs:
             self._media.close(session)
+            self._watching.closed(session, "ended by the viewer")
         elif what == "offer" and len(self.tasks) < TASKS_MAX:
             task = self._group.create_task(
                 self._answer(session, message, uplink), name=f"rtc[{session}].answer"
@@ -70,22 +77,32 @@ class Signalling:
 
     async def _answer(self, session: str, message: Message, uplink: Any) -> None:
         by = camera = ""
+        reply = OfferReply(session=session)
         try:
             offer = self._read(message, uplink)
             by, camera = offer.by, offer.camera
-            answer = Answer(sdp=await self._ask(session, offer))
+            reply = await self._ask(session, offer, _why_no_voice(uplink))
+            answer = Answer(sdp=reply.sdp, detail=reply.note)
+            self._watching.opened(
+                Watch(
+                    session=session, by=by, camera=camera, uplink=uplink.config.name,
+                    listens=reply.listens, talks=reply.talks, since_s=time.monotonic(),
+                )
+            )  # fmt: skip
         except (RefusedError, MediaError) as error:
             answer = Answer(code=error.code, detail=str(error))
         uplink.publish(f"rtc/{session}/answer", _encode(answer))
-        data = {"session": session, "by": by, "camera": camera, "code": answer.code}
-        self._event("watch", uplink.config.name, answer.detail, **data)
+        self._event(
+            "watch", uplink.config.name, answer.detail, session=session, by=by, camera=camera,
+            code=answer.code, listens=reply.listens, talks=reply.talks,
+        )  # fmt: skip
 
-    async def _ask(self, session: str, offer: Offer) -> str:
+    async def _ask(self, session: str, offer: Offer, no_voice: str) -> OfferReply:
         if self._answering >= OFFERS_MAX:
             raise RefusedError("unavailable", f"{OFFERS_MAX} offers are being answered already")
         self._answering += 1
         try:
-            return await self._media.offer(session, offer.camera, offer.sdp)
+            return await self._media.offer(session, offer.camera, offer.sdp, no_voice=no_voice)
         finally:
             self._answering -= 1
 
@@ -114,6 +131,12 @@ class Signalling:
             )
         check_time(offer.issued, None, self._clock, OFFER_MS)
         return offer
+
+
+def _why_no_voice(uplink: Any) -> str:
+    if TALK in uplink.config.verbs:
+        return ""
+    return f"no voice: uplink {uplink.config.name!r} may not command {TALK!r}"
 
 
 def still_message(unit: str, mark: Mark, camera: str, time_ms: int, jpeg: bytes) -> bytes:

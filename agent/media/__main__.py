@@ -10,20 +10,25 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
 
 from agent.media import codecs, loopback, wire
 from agent.media.service import Service
 
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
-NICENESS = 5
-"""Behind the core, whatever there is to encode."""
+OOM_SCORE = "500"
+"""Where memory runs out the kernel ends this process, not the core."""
 
 
 def _tie_to_parent() -> None:
     """Die with the core even when hung: the socket's end would not be noticed then.  Linux."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.nice(NICENESS)
+    with suppress(OSError):  # a container may forbid it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
     # Ctrl-C goes to the whole terminal; the core decides when pictures end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -42,6 +47,7 @@ async def _serve(fd: int) -> None:
         return
     if not isinstance(first, wire.Configure):
         raise wire.WireError(f"read a {type(first).__name__} first, expected Configure")
+    os.nice(first.config.limits.nice)
     try:
         await Service(first.config, writer).run(reader)
     except ConnectionError:
@@ -57,6 +63,8 @@ def main() -> int:
     _tie_to_parent()
     threading.excepthook = _thread_failed
     logging.basicConfig(level=logging.WARNING, format="media: %(levelname)s %(name)s: %(message)s")
+    # Small pictures: a second thread's wake-ups cost more than it takes over.
+    cv2.setNumThreads(1)
     loopback.install()
     codecs.install()
     asyncio.run(_serve(int(sys.argv[1])))

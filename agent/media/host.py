@@ -2,7 +2,8 @@
 
 Whatever the media process does (crash, hang, flood), the core's loop only ever writes to a socket
 buffer that it bounds and reads frames that it bounds.  A process that says nothing for
-`heartbeat_s` is killed; a dead one is started again with backoff and jitter.
+`heartbeat_s` of `[media.limits]`, or holds more than its `memory_mb`, is killed; a dead one is
+started again with backoff and jitter.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ HEALTHY_S = 30.0
 BACKOFF_S = (0.2, 10.0)
 MAX_UNSENT_BYTES = 512 * 1024
 MAX_WAITING = 32
+NO_VOICE = "voice was not asked for"
+PAGE = os.sysconf("SC_PAGE_SIZE")
 ANSWER_S = 8.0
 """An offer expires 10 s after it was made; a later answer would be of no use."""
 
@@ -46,6 +49,15 @@ def _python_path() -> str:
     """The same `agent` as here: never one that lies in the folder the agent was started from."""
     here = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
+
+
+def _rss_mb(pid: int | None) -> int:
+    """Memory that the process holds; 0 where it has gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * PAGE // 2**20
 
 
 class MediaHost:
@@ -61,8 +73,6 @@ class MediaHost:
         on_still: Callable[[str, int, bytes], None],
         on_event: Callable[[MediaEvent], None],
         on_stats: Callable[[MediaStats], None],
-        *,
-        heartbeat_s: float = 3.0,
     ) -> None:
         self.config = config
         self.pid: int | None = None
@@ -70,13 +80,13 @@ class MediaHost:
         self._on_still = on_still
         self._on_event = on_event
         self._on_stats = on_stats
-        self._heartbeat_s = heartbeat_s
         self._writer: asyncio.StreamWriter | None = None
         self._up = False
         self._frames_before = 0
         self._restarts = 0
         self._overlay: wire.Overlay | None = None
-        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._waiting: dict[str, asyncio.Future[wire.OfferReply]] = {}
+        self._microphone = wire.Microphone(open=False)
         self._sessions: set[str] = set()
         self._leases: dict[str, tuple[wire.StartStills, float]] = {}
         self._disabled = self._why_disabled()
@@ -96,8 +106,10 @@ class MediaHost:
         if self._writer is not None and not self._unsent():
             self._send(overlay)
 
-    async def offer(self, session: str, camera: str, sdp: str) -> str:
-        """The answer's SDP.  MediaError: why there is none."""
+    async def offer(
+        self, session: str, camera: str, sdp: str, *, no_voice: str = NO_VOICE
+    ) -> wire.OfferReply:
+        """The answer.  MediaError: why there is none.  `no_voice`: why its sound is refused."""
         name = self._camera(camera)
         if session in self._waiting or session in self._sessions:
             raise MediaError("refused", f"session {session!r} is already in use")
@@ -108,10 +120,12 @@ class MediaHost:
             )
         if len(self._waiting) >= MAX_WAITING:
             raise MediaError("unavailable", f"{MAX_WAITING} offers already wait for an answer")
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[wire.OfferReply] = asyncio.get_running_loop().create_future()
         self._waiting[session] = answer
         try:
-            self._must_send(wire.OfferRequest(session=session, camera=name, sdp=sdp))
+            self._must_send(
+                wire.OfferRequest(session=session, camera=name, sdp=sdp, no_voice=no_voice)
+            )
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError as error:
@@ -127,6 +141,15 @@ class MediaHost:
         self._sessions.discard(session)
         if self._writer is not None:
             self._send(wire.CloseSession(session=session))
+
+    def open_microphone(self, on: bool) -> None:
+        """Whether who listens may hear it, from now on."""
+        self._microphone = wire.Microphone(open=on)
+        self._send(self._microphone)
+
+    def give_floor(self, session: str) -> None:
+        """Who is heard in the speaker; empty: nobody."""
+        self._send(wire.GiveFloor(session=session))
 
     def stills(self, camera: str, period_s: float, lease_s: float) -> None:
         """Call `on_still` each `period_s` until `lease_s` has passed.  MediaError."""
@@ -225,6 +248,7 @@ class MediaHost:
         """What a new process must know beside its configuration."""
         if self._overlay is not None:
             self._send(self._overlay)
+        self._send(self._microphone)
         now = time.monotonic()
         for request, until in list(self._leases.values()):
             if until - now >= wire.STILL_LEASE_S[0]:
@@ -244,8 +268,14 @@ class MediaHost:
                 return ""  # a reset is how the end of a killed process may look
             if message is None:
                 return ""
-            patience_s = self._heartbeat_s
+            patience_s = self.config.limits.heartbeat_s
             self._take(message)
+            ceiling_mb = self.config.limits.memory_mb
+            if self.stats.rss_mb > ceiling_mb:
+                return (
+                    f"held {self.stats.rss_mb} MB, more than [media.limits] memory_mb = "
+                    f"{ceiling_mb}, and was killed"
+                )
 
     def _take(self, message: wire.ToCore) -> None:
         match message:
@@ -255,6 +285,7 @@ class MediaHost:
                     message,
                     frames_encoded=self._frames_before + message.frames_encoded,
                     restarts=self._restarts,
+                    rss_mb=_rss_mb(self.pid),
                 )
                 self._on_stats(self.stats)
             case wire.StillPicture():
@@ -272,7 +303,7 @@ class MediaHost:
             return
         if reply.code == "ok":
             self._sessions.add(reply.session)
-            waiting.set_result(reply.sdp)
+            waiting.set_result(reply)
         else:
             waiting.set_exception(MediaError(reply.code, reply.detail))
 

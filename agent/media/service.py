@@ -13,6 +13,8 @@ from agent.media.parts import Part
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
+from agent.media.voice.hub import VoiceHub
+from agent.media.voice.part import VoicePart
 from agent.media.ways.interfaces import INTERFACES
 from agent.media.ways.outlets import Outlets
 from agent.media.ways.supply import Supply
@@ -40,6 +42,7 @@ class Service:
         self._adapter = Adapter(self._pipelines.values(), config.max_kbit_s)
         self._supply = Supply(config.ice, config.unit)
         self._peers = Peers(self._closed, supply=self._supply)
+        self._voice = VoiceHub(config.voice, loop)
         self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._send)
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
@@ -62,6 +65,7 @@ class Service:
             adapting.cancel()
             for pipeline in self._pipelines.values():
                 pipeline.close()
+            self._voice.close()
             await self._peers.close_all()
 
     def _outlets_ended(self, task: asyncio.Task[None]) -> None:
@@ -84,6 +88,10 @@ class Service:
                 self._switch(message)
             case wire.Limit():
                 self._adapter.limit(message.kbit_s)
+            case wire.Microphone():
+                self._voice.source.allow(message.open)
+            case wire.GiveFloor():
+                self._voice.give_floor(message.session)
             case wire.StartStills():
                 pipeline = self._pipelines[message.camera]
                 pipeline.lease_stills(message.period_s, message.lease_s)
@@ -96,13 +104,17 @@ class Service:
 
     async def _answer(self, request: wire.OfferRequest) -> None:
         try:
-            parts = self._parts(request)
+            voice = VoicePart(request.session, self._voice, request.no_voice)
+            parts = [*self._parts(request), voice]
             sdp = await self._peers.answer(request.session, parts, request.sdp)
         except MediaError as error:
             reply = wire.OfferReply(session=request.session, code=error.code, detail=str(error))
         else:
             servers = self._supply.for_viewers()
-            reply = wire.OfferReply(session=request.session, sdp=sdp, ice_servers=servers)
+            reply = wire.OfferReply(
+                session=request.session, sdp=sdp, ice_servers=servers,
+                note=voice.note, listens=voice.listens, talks=voice.talks,
+            )  # fmt: skip
         self._send(reply)
 
     def _parts(self, request: wire.OfferRequest) -> list[Part]:
@@ -154,6 +166,7 @@ class Service:
                     viewers=sum(camera.viewers for camera in cameras),
                     fps=max((camera.fps for camera in cameras), default=0.0),
                     cameras=cameras,
+                    voice=self._voice.stats(),
                     whip=self._outlets.stats(),
                 )
             )

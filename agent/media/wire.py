@@ -11,6 +11,7 @@ import struct
 
 import msgspec
 
+from agent.media.voice.config import VoiceConfig, VoiceStats
 from agent.media.ways.config import IceConfig, WhepConfig, WhipConfig
 from agent.media.ways.servers import IceServer
 from agent.messages import Mark
@@ -61,6 +62,17 @@ class CameraConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Draw the block code (agent/media/blockcode.py), which the scene always carries."""
 
 
+class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`[media.limits]`: what the media process may take from the core."""
+
+    nice: int = 5
+    """Behind the core, whatever there is to encode."""
+    memory_mb: int = 1024
+    """A process that holds more is killed and started again."""
+    heartbeat_s: float = 3.0
+    """One that says nothing for so long hangs, and is killed and started again."""
+
+
 class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that the media process must know."""
 
@@ -75,6 +87,8 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     ice: IceConfig = IceConfig()
     whip: tuple[WhipConfig, ...] = ()
     whep: WhepConfig = WhepConfig()
+    voice: VoiceConfig = VoiceConfig()
+    limits: LimitsConfig = LimitsConfig()
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
@@ -103,6 +117,8 @@ class OfferRequest(_Message, frozen=True, kw_only=True):
     session: str
     camera: str
     sdp: str
+    no_voice: str = "voice was not asked for"
+    """Why there is none; empty: the session may have one."""
 
 
 class CloseSession(_Message, frozen=True, kw_only=True):
@@ -131,6 +147,18 @@ class SwitchCamera(_Message, frozen=True, kw_only=True):
     camera: str
 
 
+class Microphone(_Message, frozen=True, kw_only=True):
+    """Whether the microphone may be heard by who listens, from now on."""
+
+    open: bool
+
+
+class GiveFloor(_Message, frozen=True, kw_only=True):
+    """From now on that session is heard in the speaker; empty: none."""
+
+    session: str
+
+
 class StopStills(_Message, frozen=True, kw_only=True):
     camera: str
 
@@ -147,6 +175,10 @@ class OfferReply(_Message, frozen=True, kw_only=True):
     sdp: str = ""
     ice_servers: tuple[IceServer, ...] = ()
     """What the viewer may use too."""
+    note: str = ""
+    """What it lacks, in a sentence: no voice, and why."""
+    listens: bool = False
+    talks: bool = False
     code: str = "ok"
     detail: str = ""
 
@@ -217,12 +249,27 @@ class MediaStats(_Message, frozen=True, kw_only=True):
     fps: float = 0.0
     cameras: tuple[CameraStats, ...] = ()
     whip: tuple[WhipStats, ...] = ()
+    voice: VoiceStats = VoiceStats()
+    rss_mb: int = 0
+    """Memory that the process holds, as the core sees it."""
     restarts: int = 0
 
 
 HEARTBEAT_S = 0.5
 
-ToMedia = Configure | Overlay | OfferRequest | CloseSession | StartStills | StopStills | Whip
+ToMedia = (
+    Configure
+    | Overlay
+    | OfferRequest
+    | CloseSession
+    | SwitchCamera
+    | Limit
+    | StartStills
+    | StopStills
+    | Whip
+    | Microphone
+    | GiveFloor
+)
 ToCore = OfferReply | StillPicture | MediaEvent | MediaStats
 
 _encoder = msgspec.msgpack.Encoder()

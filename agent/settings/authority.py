@@ -18,6 +18,7 @@ VERBS = (
     "restart",
     "sos.cancel",
     "sos.raise",
+    "talk",
     "wearer",
 )
 """What an uplink can be allowed."""

@@ -21,6 +21,7 @@ from agent.messages import Class, Mark
 from agent.settings.authority import DEFAULT_VERBS, VERBS
 from agent.settings.calibration import Calibration
 from agent.settings.toml import did_you_mean
+from agent.settings.voice import LimitsConfig, VoiceConfig
 from drivers import ports
 
 Slug = Annotated[
@@ -169,6 +170,8 @@ class CameraConfig(wire.CameraConfig, frozen=True, kw_only=True):
 
 class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
+    voice: VoiceConfig = VoiceConfig()
+    limits: LimitsConfig = LimitsConfig()
 
 
 class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):

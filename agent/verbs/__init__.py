@@ -15,12 +15,13 @@ from agent.commands import Verb
 from agent.media.host import MediaHost
 from agent.messages import Alarm
 from agent.outbox import Outbox
-from agent.verbs import alarms, configuration, delivery, person, video, wearer
+from agent.verbs import alarms, configuration, delivery, person, talk, video, wearer
 
 ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     **delivery.ARGUMENTS,
     **alarms.ARGUMENTS,
     **video.ARGUMENTS,
+    **talk.ARGUMENTS,
     **wearer.ARGUMENTS,
     **person.ARGUMENTS,
     **configuration.ARGUMENTS,

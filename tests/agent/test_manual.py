@@ -15,7 +15,7 @@ import pytest
 
 from agent import config
 from agent.alarms.setpoints import Override
-from agent.settings import tables
+from agent.settings import tables, voice
 from agent.settings.toml import Document, value_of
 from agent.tools import check
 from drivers.panel import PanelConfig
@@ -23,7 +23,7 @@ from drivers.panel import PanelConfig
 FOLDER = Path(__file__).parents[2] / "config"
 MANUAL = "\n".join(
     (FOLDER / name).read_text(encoding="utf-8")
-    for name in ("agent.toml", "weather.toml", "kit.toml")
+    for name in ("agent.toml", "weather.toml", "kit.toml", "media.toml")
 )
 PROFILES = [FOLDER / f"{profile.value}.toml" for profile in tables.Profile]
 EXAMPLE = "## 例 example"
@@ -39,10 +39,12 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "alarms.override": Override,
     "panel": PanelConfig,
     "media": tables.MediaConfig,
+    "media.voice": voice.VoiceConfig,
+    "media.limits": voice.LimitsConfig,
     "camera": tables.CameraConfig,
     "uplink": tables.UplinkConfig,
 }
-INNER = {"alarms": {"override"}}
+INNER = {"alarms": {"override"}, "media": {"voice", "limits"}}
 """Keys that have a table of their own."""
 
 

@@ -19,6 +19,8 @@ from agent.messages import Answer, Clock, Mark, Offer, Still
 from agent.mqtt import Message
 from agent.rtc import Signalling
 from agent.settings.tables import Profile, UnitConfig, UplinkConfig
+from agent.settings.voice import VoiceConfig
+from agent.watching import Watching
 from tests.agent.test_signing import KEY, public
 from tests.waiting import until
 
@@ -35,15 +37,27 @@ class FakeMedia:
         self.ready = asyncio.Event()
         self.error: MediaError | None = None
 
-    async def offer(self, session: str, camera: str, sdp: str) -> str:
+    async def offer(
+        self, session: str, camera: str, sdp: str, *, no_voice: str = ""
+    ) -> wire.OfferReply:
         self.asked.append((session, camera, sdp))
+        self.no_voice = no_voice
         await self.ready.wait()
         if self.error is not None:
             raise self.error
-        return "v=0 answer"
+        return wire.OfferReply(
+            session=session, sdp="v=0 answer", note=no_voice, listens=not no_voice,
+            talks=not no_voice,
+        )  # fmt: skip
 
     def close(self, session: str) -> None:
         self.closed.append(session)
+
+    def open_microphone(self, on: bool) -> None:
+        self.microphone = on
+
+    def give_floor(self, session: str) -> None:
+        self.floor = session
 
 
 class FakeUplink:
@@ -61,7 +75,8 @@ class Rig:
         self.media = media
         self.events: list[tuple[Any, ...]] = []
         self.uplink = FakeUplink("video.start")
-        self.signalling = Signalling(UNIT, self.clock, media, group, self._event)
+        self.watching = Watching(media, VoiceConfig(), self._event)
+        self.signalling = Signalling(UNIT, self.clock, media, self.watching, group, self._event)
 
     def _event(self, event: str, source: str, detail: str, **data: Any) -> None:
         self.events.append((event, source, detail, data))
@@ -105,11 +120,40 @@ async def rig() -> AsyncIterator[Rig]:
 
 async def test_an_offer_is_answered_where_it_came_from(rig: Rig) -> None:
     rig.send()
-    assert await rig.answer() == Answer(sdp="v=0 answer")
+    answer = await rig.answer()
+    assert (answer.code, answer.sdp) == ("ok", "v=0 answer")
     assert rig.media.asked == [("s1", "front", "v=0")]
-    assert rig.events == [
-        ("watch", "center", "", {"session": "s1", "by": "hq/wang", "camera": "front", "code": "ok"})
-    ]
+    ((event, source, _, data),) = rig.events
+    assert (event, source) == ("watch", "center")
+    assert data == {
+        "session": "s1", "by": "hq/wang", "camera": "front", "code": "ok", "listens": False,
+        "talks": False,
+    }  # fmt: skip
+
+
+async def test_sound_needs_authority_of_its_own(rig: Rig) -> None:
+    rig.send()
+    answer = await rig.answer()
+    assert answer.code == "ok"
+    assert answer.detail == "no voice: uplink 'center' may not command 'talk'"
+    may = FakeUplink("video.start", "talk")
+    rig.send(session="s2", uplink=may)
+    assert await rig.answer("s2", may) == Answer(sdp="v=0 answer")
+    assert [watch.talks for watch in rig.watching.watches] == [False, True]
+
+
+async def test_who_watched_and_how_long_is_an_event(rig: Rig) -> None:
+    rig.send()
+    await rig.answer()
+    rig.send("close")
+    rig.watching.closed("s1", "told by the media process too")
+    (_, (event, source, why, data)) = rig.events
+    assert (event, source, why) == ("watched", "center", "ended by the viewer")
+    assert data["by"] == "hq/wang"
+    assert data["camera"] == "front"
+    assert 0 <= data["seconds"] < 60
+    assert (data["listened"], data["talked"]) == (False, False)
+    assert rig.watching.watches == ()
 
 
 async def test_what_the_media_process_says_no_to(rig: Rig) -> None:

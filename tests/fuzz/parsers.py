@@ -19,6 +19,8 @@ from agent.messages import Mark
 from agent.mqtt import Message
 from agent.settings import tables
 from agent.settings.toml import ConfigError, Document
+from agent.settings.voice import VoiceConfig
+from agent.watching import Watching
 from drivers import modbus, recording, rfc2217
 
 from . import judge
@@ -137,8 +139,12 @@ class Offers:
         uplink = tables.UplinkConfig(name="center", host="broker", verbs=(rtc.VERB,))
         self._uplink = SimpleNamespace(config=uplink, publish=self._publish)
         self._said = 0
+
+        def event(*_: object, **__: object) -> None: ...
+
+        watching = Watching(media, VoiceConfig(), event)  # type: ignore[arg-type]
         self._signalling = rtc.Signalling(
-            unit, UnitClock(), media, group, lambda *words, **data: None  # type: ignore[arg-type]
+            unit, UnitClock(), media, watching, group, event  # type: ignore[arg-type]
         )  # fmt: skip
 
     def __call__(self, data: bytes) -> None:
@@ -154,7 +160,7 @@ class Offers:
         if not msgspec.json.decode(payload)["code"]:
             raise judge.FuzzError(f"an offer was taken by nobody: {payload!r}")
 
-    async def _refuse(self, session: str, camera: str, sdp: str) -> str:
+    async def _refuse(self, session: str, camera: str, sdp: str, *, no_voice: str) -> str:
         raise MediaError("unavailable", "no camera here")
 
     def _at_once(self, coroutine: Coroutine[Any, Any, None], name: str) -> Ended:

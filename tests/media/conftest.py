@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
 import pytest
 
 from agent.media.host import MediaHost
@@ -46,9 +47,9 @@ class Watched:
         self.events: list[MediaEvent] = []
         self.stills: list[tuple[str, int, bytes]] = []
         self._news = asyncio.Event()
-        self.host = MediaHost(
-            config, self._still, self._event, self._stats, heartbeat_s=heartbeat_s
-        )
+        limits = msgspec.structs.replace(config.limits, heartbeat_s=heartbeat_s)
+        config = msgspec.structs.replace(config, limits=limits)
+        self.host = MediaHost(config, self._still, self._event, self._stats)
 
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
         self.stills.append((camera, time_ms, jpeg))

@@ -51,9 +51,11 @@ async def page_of(media: Watched, camera: str) -> AsyncIterator[Page]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             page = await browser.new_page(viewport={"width": 1280, "height": 760})
-            await page.expose_function(
-                "exchange", lambda sdp: media.host.offer("browser", camera, sdp)
-            )
+
+            async def exchange(sdp: str) -> str:
+                return (await media.host.offer("browser", camera, sdp)).sdp
+
+            await page.expose_function("exchange", exchange)
             await page.goto(PAGE.as_uri())
             yield page
         finally:

@@ -33,7 +33,7 @@ class Whep:
             self._media.host.close("s1")
         else:
             try:
-                body = await self._media.host.offer("s1", "front", sdp)
+                body = (await self._media.host.offer("s1", "front", sdp)).sdp
                 status, extra = "201 Created", "Location: /whep/session/s1\r\n"
             except MediaError as error:
                 status, body = "503 Unavailable", json.dumps({"detail": str(error)})

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.audio.stream import AudioStream
@@ -43,9 +43,10 @@ class Listener:
             self._ready.clear()
             await self._ready.wait()
         data, timestamp = self._queue.popleft()
-        packet: AudioPacket = av.Packet(data)
+        packet: Any = av.Packet(data)
         packet.pts, packet.time_base = timestamp, TIME_BASE
-        return packet
+        made: AudioPacket = packet
+        return made
 
     def put(self, data: bytes, timestamp: int) -> None:
         if len(self._queue) >= QUEUE_PACKETS:

@@ -16,7 +16,6 @@ from agent.media.voice.opus import Decoder, Encoder
 from agent.media.voice.playback import Playback
 from agent.media.voice.source import QUEUE_PACKETS, Listener, Source
 from drivers.microphone import BLOCK_SAMPLES, Block
-
 from tests.waiting import until
 
 from . import sound

@@ -1,0 +1,191 @@
+"""Who watches and listens: announced at the unit before it begins, an audited event when it ends.
+
+A remote start of camera or microphone lights a lamp and is spoken of; a silent call for help is
+the exception, because it must not be noticed.  The microphone is heard by nobody until it has been
+said that it will be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from agent.media.host import MediaHost
+from agent.media.voice.config import VoiceConfig
+from agent.media.voice.floor import Floor, Talker
+from agent.media.wire import MediaStats
+
+LINGER_S = 5.0
+"""Who looks again within this time has not been away: nothing is announced twice."""
+ANNOUNCED_S = 8.0
+"""So long the microphone waits for what is said of it."""
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """One session."""
+
+    session: str
+    by: str
+    camera: str
+    uplink: str
+    listens: bool = False
+    talks: bool = False
+    since_s: float
+
+
+class Watching:
+    """One per unit; `event` as `Hub.event`."""
+
+    def __init__(self, media: MediaHost, voice: VoiceConfig, event: Callable[..., Any]) -> None:
+        self.floor = Floor(voice.talk_s)
+        self.say: Callable[[str], None] = lambda _: None
+        """Speaks a sentence of agent/speech.py."""
+        self.said: Callable[[], Awaitable[None]] | None = None
+        """Waits until all is said."""
+        self.lamp: Callable[[bool], None] = lambda _: None
+        """The panel's."""
+        self.is_discreet: Callable[[], bool] = lambda: False
+        """A silent call for help stands."""
+        self.is_called: Callable[[], bool] = lambda: False
+        """A call for help stands."""
+        self._media = media
+        self._voice = voice
+        self._event = event
+        self._watches: dict[str, Watch] = {}
+        self._leases: dict[str, float] = {}
+        """Camera -> until when somebody gets stills of it."""
+        self._key_down = False
+        self._open = False
+        self._announced: dict[str, float] = {}
+        """`camera`, `microphone` -> when it was last in use."""
+        self._opening: asyncio.Task[None] | None = None
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        return tuple(self._watches.values())
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def opened(self, watch: Watch) -> None:
+        self._watches[watch.session] = watch
+        self.look()
+
+    def closed(self, session: str, why: str) -> None:
+        """An unknown session is no error: it is told of by both sides."""
+        watch = self._watches.pop(session, None)
+        if watch is None:
+            return
+        self.release(session)
+        self._event(
+            "watched", watch.uplink, why, session=session, by=watch.by, camera=watch.camera,
+            seconds=round(time.monotonic() - watch.since_s, 1), listened=watch.listens,
+            talked=watch.talks,
+        )  # fmt: skip
+        self.look()
+
+    def stills(self, camera: str, lease_s: float) -> None:
+        """Somebody gets single pictures for so long; 0: no longer."""
+        self._leases[camera] = time.monotonic() + lease_s
+        self.look()
+
+    def key(self, down: bool) -> None:
+        """Somebody at the unit holds the talk key, and is heard at once by who listens."""
+        self._key_down = down
+        self.look()
+
+    # -- the floor -----------------------------------------------------------------------------
+
+    def talk(self, session: str, by: str, *, open_line: bool) -> Talker:
+        """FloorError: somebody else talks.  LookupError: no such session, or it has no voice."""
+        watch = self._watches.get(session)
+        if watch is None or not watch.talks:
+            raise LookupError(f"no session {session!r} may talk here")
+        before = self.floor.talker
+        talker = self.floor.ask(session, by, time.monotonic(), open_line=open_line)
+        if before is None or before.session != session:
+            self._media.give_floor(session)
+            self._event("talk", watch.uplink, "", session=session, by=by, state="begins")
+        return talker
+
+    def release(self, session: str) -> bool:
+        """False where it had not the floor."""
+        held = self.floor.talker
+        if held is None or not self.floor.release(session):
+            return False
+        self._silence(held)
+        return True
+
+    def _silence(self, talker: Talker) -> None:
+        self._media.give_floor("")
+        seconds = round(time.monotonic() - talker.since_s, 1)
+        self._event("talk", "voice", "", session=talker.session, by=talker.by, state="ends",
+                    seconds=seconds)  # fmt: skip
+
+    def stats(self, stats: MediaStats) -> None:
+        """Twice a second, from the media process."""
+        talker = self.floor.talker
+        if talker is not None and stats.voice.talks:
+            self.floor.heard(talker.session, time.monotonic())
+        self.tick()
+
+    def tick(self) -> None:
+        over = self.floor.tick(time.monotonic())
+        if over is not None:
+            self._silence(over)
+        self.look()
+
+    # -- lamp, words, microphone ----------------------------------------------------------------
+
+    def look(self) -> None:
+        """Do what follows from who watches and listens now."""
+        now = time.monotonic()
+        for camera in [name for name, until in self._leases.items() if until <= now]:
+            del self._leases[camera]
+        seen = bool(self._watches or self._leases)
+        listened = any(watch.listens for watch in self._watches.values())
+        remote = self._voice.open_microphone or (self._voice.open_on_sos and self.is_called())
+        self.lamp((seen or listened) and not self.is_discreet())
+        self._announce("camera", seen, now)
+        self._announce("microphone", listened and remote, now)
+        if not listened or not (remote or self._key_down):
+            self._microphone(on=False)
+        elif self._key_down or self.is_discreet():
+            self._microphone(on=True)
+        elif not self._open and self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(
+                self._open_when_said(), name="watching.announce"
+            )
+
+    def _announce(self, what: str, on: bool, now: float) -> None:
+        if on:
+            if what not in self._announced and not self.is_discreet():
+                self.say(f"{what}_on")
+            self._announced[what] = now
+        elif what in self._announced and now - self._announced[what] > LINGER_S:
+            del self._announced[what]
+            if not self.is_discreet():
+                self.say(f"{what}_off")
+
+    async def _open_when_said(self) -> None:
+        try:
+            if self.said is not None:
+                try:
+                    async with asyncio.timeout(ANNOUNCED_S):
+                        await self.said()
+                except TimeoutError:
+                    pass  # a voice that hangs has been announced by the lamp
+            self._microphone(on=True)
+        finally:
+            self._opening = None
+
+    def _microphone(self, *, on: bool) -> None:
+        if not on and self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if on is not self._open:
+            self._open = on
+            self._media.open_microphone(on)
