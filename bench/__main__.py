@@ -10,7 +10,7 @@ import sys
 from bench.figure import RESULTS, Figure, table, write
 from bench.rig import BenchError
 
-MEASUREMENTS = ("latency", "load", "lines", "cold", "drill", "slow_link")
+MEASUREMENTS = ("latency", "load", "lines", "cold", "drill", "media", "slow_link")
 """Modules of this folder with `async measure() -> list[Figure]`."""
 
 

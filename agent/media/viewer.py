@@ -30,8 +30,9 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
-from agent.media import blockcode, loopback
+from agent.media import blockcode, codecs, loopback, receive
 from agent.media.codecs import h264_preferences
+from agent.media.link import twcc
 
 READ_CODE_EVERY = 5
 """Converting each frame only to read its code would cost more than decoding it."""
@@ -119,12 +120,15 @@ async def watch(
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     tracks: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
     connection.on("track", tracks.put_nowait)
+    reporting: asyncio.Task[None] | None = None
     try:
         transceiver = connection.addTransceiver("video", direction="recvonly")
         transceiver.setCodecPreferences(h264_preferences())
         await connection.setLocalDescription(await connection.createOffer())
         answer = await offer_exchange(connection.localDescription.sdp)
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        if any(extension.uri == twcc.URI for extension in transceiver._headerExtensions):
+            reporting = asyncio.create_task(receive.TransportFeedback(transceiver).run())
         async with (
             asyncio.timeout(max(0.0, start + seconds - time.monotonic())) as limit,
             _cut_short(limit, stop),
@@ -142,6 +146,8 @@ async def watch(
         stats.error = "the stream ended"
     finally:
         stats.seconds = round(time.monotonic() - start, 3)
+        if reporting is not None:
+            reporting.cancel()
         await connection.close()
     if not stats.frames_decoded and not stats.error:
         stats.error = f"no picture within {seconds:g} s (connection {connection.connectionState})"
@@ -229,6 +235,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     loopback.install()
+    codecs.install()
+    receive.install()
     try:
         stats = asyncio.run(_watch_until_told(arguments.whep, arguments.seconds, arguments.token))
     except OSError as error:
