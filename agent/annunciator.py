@@ -6,6 +6,11 @@ What is dangerous sounds again after `REMIND_S`, as long as its cause holds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from agent.alarms.person import QUIET_RANK
+from agent.alarms.sos import Stage
 from agent.messages import Alarm, AlarmState
 
 PATTERNS = {
@@ -13,7 +18,15 @@ PATTERNS = {
     "deficient": "high", "fault": "fault", "silent": "fault", "under_range": "fault",
     "bus": "fault", "frozen": "fault", "disk": "fault", "clock_stopped": "fault",
     "clock_unset": "fault", "lel_invalid": "low", "stel": "low", "twa": "low", "coverage": "fault",
+    "no_motion": "no_motion", "check_in": "no_motion", "zone_hot": "low", "zone_outside": "low",
+    "zone_warm": "fault", "position_lost": "fault", "battery": "fault", "battery_critical": "fault",
 }  # fmt: skip
+STAGE_PATTERNS = {
+    Stage.QUEUED: "sos", Stage.REACHED: "sos_reached", Stage.UNCONFIRMED: "sos_unconfirmed",
+}  # fmt: skip
+"""What a caller for help sees and hears: how far the call has come."""
+DISCREET = frozenset({"sos_silent"})
+"""Neither lamp nor buzzer tells of it."""
 OFF = "off"
 SEEN = "acknowledged"
 """A steady lamp without sound."""
@@ -21,6 +34,29 @@ REMIND_S = 60.0
 REMIND_RANK = 1
 REMIND_CODES = frozenset({"stel", "twa"})
 """Also reminded of: the button silences a dose that is too high only for a while (FIELD.md 4.5)."""
+
+
+class Prompt(NamedTuple):
+    """What the wearer is told that is no alarm: a question, or the answer to a call."""
+
+    rank: float
+    """Among alarms' ranks: what is more urgent goes before it."""
+    pattern: str
+    key: str
+    """Of what is spoken."""
+
+
+PREALARM = Prompt(2.5, "prealarm", "no_motion_soon")
+CHECK_IN = Prompt(3.5, "prompt", "check_in_due")
+CODE = Prompt(1.5, "code", "sos_code")
+CONFIRMED = Prompt(1.5, "sos_confirmed", "sos_confirmed")
+
+
+class Shown(NamedTuple):
+    """What the panel shows."""
+
+    pattern: str
+    lamp_only: bool = False
 
 
 class Annunciator:
@@ -39,16 +75,34 @@ class Annunciator:
         """The button was pressed: nothing that stands now sounds."""
         self._silenced = {alarm.alarm: at for alarm in active}
 
-    def pattern(self, active: tuple[Alarm, ...], at: float) -> str:
-        """`high`, `sos`, `low`, `fault`; `acknowledged`; `off`."""
-        if not active:
-            return OFF
-        sounding = [alarm for alarm in active if not self._is_silent(alarm, at)]
-        if not sounding:
-            return SEEN
-        return PATTERNS[min(sounding, key=lambda alarm: alarm.rank).code]
+    def shown(
+        self,
+        active: tuple[Alarm, ...],
+        at: float,
+        *,
+        stage: Stage = Stage.QUEUED,
+        prompts: Iterable[Prompt] = (),
+        driving: bool = False,
+    ) -> Shown:
+        """`stage`: of the call for help; `driving`: what is not urgent is a lamp without sound."""
+        audible = [alarm for alarm in active if alarm.code not in DISCREET]
+        sounding = [alarm for alarm in audible if not self._is_silent(alarm, at)]
+        worst = min(sounding, key=lambda alarm: alarm.rank, default=None)
+        prompt = min(prompts, default=None)
+        if prompt is not None and (worst is None or prompt.rank < worst.rank):
+            return Shown(prompt.pattern, lamp_only=driving and prompt.rank >= QUIET_RANK)
+        if worst is not None:
+            return Shown(_pattern(worst, stage), lamp_only=driving and worst.rank >= QUIET_RANK)
+        if any(alarm.code == "sos" for alarm in audible):
+            # Without its sound the lamp still says how far the call has come.
+            return Shown(STAGE_PATTERNS.get(stage, SEEN), lamp_only=True)
+        return Shown(SEEN if audible else OFF)
 
     def _is_silent(self, alarm: Alarm, at: float) -> bool:
         since = self._silenced.get(alarm.alarm)
         remind = alarm.rank <= REMIND_RANK or alarm.code in REMIND_CODES
         return since is not None and (not remind or at - since < REMIND_S)
+
+
+def _pattern(alarm: Alarm, stage: Stage) -> str:
+    return STAGE_PATTERNS.get(stage, "sos") if alarm.code == "sos" else PATTERNS[alarm.code]

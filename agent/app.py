@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent import __version__, control, health, topics
+from agent.alarms import protection
 from agent.alarms.engine import SILENCE, Engine
 from agent.alarms.exposure import Wearer
 from agent.alarms.standing import Standing
@@ -32,15 +33,19 @@ from agent.mqtt import Message
 from agent.on_the_spot import OnTheSpot
 from agent.outbox import Outbox
 from agent.overlay import Overlay
+from agent.person.responder import Responder
 from agent.rtc import Signalling, still_message
+from agent.settings import evidence
 from agent.settings.reconfigure import Reconfigure
 from agent.settings.remote import Remote
 from agent.settings.restart import Stop
 from agent.settings.tables import Profile
+from agent.speech import Speech
 from agent.status import Statements
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
+from agent.verbs import person as person_verbs
 from agent.verbs import talk, verb_table, wearer
 from agent.vitals import Vitals
 from agent.watching import Watching
@@ -73,6 +78,9 @@ class App:
             config.set_points, silent_s, time.monotonic(), config.own_points,
             {source.name: source.table.same_s for source in config.sources},
         )  # fmt: skip
+        self._required = config.person.required or tuple(
+            source.name for source in config.sources if evidence.gases(source)
+        )
         self.vitals = Vitals(self.engine, store, self.clock)
         self.overlay = Overlay(unit)
         self.exposures: Exposures | None = None
@@ -81,9 +89,17 @@ class App:
             self.engine, self.outbox, self.clock,
             on_alarms=self._announce, on_reading=self.overlay.reading,
             calibrations={source.name: source.table.calibration for source in config.sources},
-            judges=(self._dose,), mark=unit.mark,
+            judges=(self._dose, self._person), mark=unit.mark,
         )  # fmt: skip
-        self.spot = OnTheSpot(self.engine, self.clock, self.hub.alarms, self.hub.event)
+        self.speech = Speech(config.person.speech, self.hub.event)
+        self.responder = Responder(
+            config.person, unit.profile.value, self.engine, store, self.clock,
+            on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self._soon,
+            is_settled=self._is_settled, unprotected=self._unprotected,
+        )  # fmt: skip
+        self.spot = OnTheSpot(
+            self.engine, self.clock, self.responder, self.speech, self.hub.alarms, self.hub.event
+        )
         person = Wearer(name=unit.wearer, id=unit.wearer_id)
         if unit.profile is not Profile.MONITOR or person != Wearer():
             self.exposures = Exposures(
@@ -106,6 +122,7 @@ class App:
         )
         if self.exposures is not None:
             self.commands.verbs |= wearer.verbs(self.exposures)
+        self.commands.verbs |= person_verbs.verbs(self.responder)
         self.commands.verbs |= talk.verbs(self.watching)
         self.signalling = Signalling(
             unit, self.clock, self.media, self.watching, group, self.hub.event
@@ -135,6 +152,19 @@ class App:
         if self.exposures is not None:
             self.exposures.reading(reading, age_s)
 
+    def _person(self, reading: Reading, age_s: float) -> None:
+        self.responder.reading(reading, age_s)
+
+    def _is_settled(self, number: tuple[int, int]) -> bool:
+        """Whether some broker has acknowledged this record."""
+        return any(uplink.cursor.is_settled(*number) for uplink in self.uplinks)
+
+    def _unprotected(self) -> tuple[str, ...]:
+        return protection.unprotected(
+            self._required, {source.config.name: source.state for source in self.sources},
+            self.engine.silent_sources(), self.hub.latest.values(),
+        )  # fmt: skip
+
     # -- what parts tell ---------------------------------------------------------------------
 
     def restore_alarms(self) -> None:
@@ -145,6 +175,7 @@ class App:
         self.hub.record(changes)
         if self.exposures is not None:
             self.exposures.begin()
+        self.responder.begin()
 
     def _announce(self, changes: list[Alarm]) -> None:
         active = self.engine.active()
@@ -211,6 +242,7 @@ class App:
             self.hub.alarms(self.vitals.check())
             if self.exposures is not None:
                 self.exposures.tick()
+            self.responder.tick()
             self.spot.show(self.engine.active())
             due = self.engine.next_tick()
             await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
@@ -291,7 +323,11 @@ async def run(config: Config, remote: Remote) -> bool:
             spot = app.spot
             spot.panel = await stack.enter_async_context(
                 Panel(
-                    config.panel, on_sos=spot.sos, on_ack=spot.acknowledge, on_clean=spot.clean_air
+                    config.panel,
+                    on_sos=spot.sos,
+                    on_ack=spot.acknowledge,
+                    on_clean=spot.clean_air,
+                    on_cancel=spot.cancel_sos,
                 )
             )
         await _live(app, group, stop, reconfigure)
@@ -316,6 +352,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
         "clock": app.check_clock(),
         "overlay": app.draw_overlay(),
         "media": app.media.run(),
+        "speech": app.speech.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
         "reconfigure": reconfigure.watch(app.store.flush),
     }
@@ -338,6 +375,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
     app.hub.event("stopping", "agent")
     if app.exposures is not None:
         app.exposures.keep()
+    app.responder.keep()
     # Only what is committed counts as waiting, and as the last number in the final status.
     await app.store.flush()
     await app.drain()

@@ -13,6 +13,7 @@ import msgspec
 import drivers
 from agent.alarms.setpoints import Override, SetPoint
 from agent.settings import evidence, set_points
+from agent.settings.person import PersonConfig
 from agent.settings.tables import (
     BUS_KEYS,
     LINE_KEYS,
@@ -63,6 +64,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     panel: PanelConfig | None
     cameras: tuple[CameraConfig, ...]
     media: MediaConfig
+    person: PersonConfig
     uplinks: tuple[UplinkConfig, ...]
 
 
@@ -75,6 +77,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     panel: PanelConfig | None = None
     camera: tuple[CameraConfig, ...] = ()
     media: MediaConfig = MediaConfig()
+    person: PersonConfig = PersonConfig()
     uplink: tuple[UplinkConfig, ...] = ()
 
 
@@ -116,13 +119,17 @@ def parse(document: Document) -> Config:
         file.unit.profile if file else None,
         [source for source in sources if source],
     )
+    if file is not None:
+        names = [table.get("name") for _, table in _tables(document, "source")]
+        _person(document, file.person, names)
     document.raise_mistakes()
     assert file is not None, "what has no mistake was built"
     return Config(
         unit=file.unit, store=file.store, log=file.log, alarms=file.alarms,
         set_points=points.points, own_points=points.own, limit_changes=points.changes,
         sources=tuple(source for source in sources if source is not None), panel=file.panel,
-        cameras=file.camera, media=file.media, uplinks=file.uplink,
+        cameras=file.camera, media=file.media, person=file.person,
+        uplinks=file.uplink,
     )  # fmt: skip
 
 
@@ -168,6 +175,16 @@ def _port_once(document: Document) -> None:
                 f"expected {first.get(key, 'none')!r} as for source {name!r} on the same port, "
                 f"read {table.get(key, 'none')!r}",
             )
+
+
+def _person(document: Document, person: PersonConfig, sources: list[Any]) -> None:
+    """Those that the wearer's tables name must be there."""
+    for name in person.required:
+        if name not in sources:
+            document.mistake(("person", "required"), f"there is no source {name!r}")
+    name = person.no_motion.source
+    if name and name not in sources:
+        document.mistake(("person", "no_motion", "source"), f"there is no source {name!r}")
 
 
 def _on_bus(table: dict[str, Any]) -> bool:

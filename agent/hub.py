@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent.alarms.engine import POSITION, Engine
 from agent.clock import UnitClock
+from agent.delivery.rows import Row
 from agent.messages import Alarm, Class, Clock, Event, Mark, Reading, fix_body
 from agent.outbox import Outbox
 from agent.refusal import REFUSED, refused
@@ -76,17 +77,16 @@ class Hub:
                 self._clock.gnss(sample.time, now - sample.at)
         self._on_reading(reading)
 
-    def alarms(self, changes: list[Alarm]) -> None:
-        """Announce first, then write down."""
+    def alarms(self, changes: list[Alarm]) -> list[Row]:
+        """Announce first, then write down; the records."""
         if not changes:
-            return
+            return []
         self._on_alarms(changes)
-        self.record(changes)
+        return self.record(changes)
 
-    def record(self, changes: list[Alarm]) -> None:
+    def record(self, changes: list[Alarm]) -> list[Row]:
         """Write down what has been announced."""
-        for change in changes:
-            self._outbox.append(Class.ALARMS, change)
+        return [self._outbox.append(Class.ALARMS, change) for change in changes]
 
     def _check_unit(self, reading: Reading) -> None:
         """A limit that cannot judge what is measured must not look as if it did."""

@@ -1,4 +1,4 @@
-"""What people at the unit hear and see of its alarms, and what they do with its buttons."""
+"""What people at the unit see, hear and do: lamp, buzzer, heartbeat, voice, buttons."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.alarms.engine import PANEL, Engine
-from agent.annunciator import Annunciator
+from agent.alarms.person import QUIET_RANK
+from agent.alarms.sos import CODES as SOS_CODES
+from agent.alarms.sos import Stage
+from agent.annunciator import DISCREET, Annunciator, Prompt
 from agent.clock import UnitClock
 from agent.messages import Alarm
+from agent.person.responder import Responder
+from agent.speech import Speech
 from drivers.panel import Panel
+
+WINKS = {Stage.QUEUED: 1, Stage.REACHED: 2, Stage.CONFIRMED: 3, Stage.CANCELLED: 4}
+"""Of a silent call: its discreet confirmations."""
 
 
 class OnTheSpot:
@@ -20,28 +28,75 @@ class OnTheSpot:
         self,
         engine: Engine,
         clock: UnitClock,
-        on_alarms: Callable[[list[Alarm]], None],
+        responder: Responder,
+        speech: Speech,
+        on_alarms: Callable[[list[Alarm]], Any],
         on_event: Callable[..., Any],
     ) -> None:
         self.panel: Panel | None = None
+        self.speech = speech
         self._engine = engine
         self._clock = clock
+        self._responder = responder
         self._annunciator = Annunciator()
         self._on_alarms = on_alarms
         self._on_event = on_event
+        self._prompted: set[Prompt] = set()
+        self._held_down_new = False
+        responder.tell = self._tell_caller
+
+    # -- what is seen and heard --------------------------------------------------------------
 
     def changed(self, changes: list[Alarm], active: tuple[Alarm, ...]) -> None:
         self._annunciator.changed(changes)
+        self._responder.changed(changes)
         self.show(active)
+        for change in changes:
+            if change.change in ("raised", "worsened") and self._is_spoken(change):
+                self.speech.alarm(change)
 
     def show(self, active: tuple[Alarm, ...]) -> None:
-        if self.panel is not None:
-            self.panel.show(self._annunciator.pattern(active, time.monotonic()))
+        responder = self._responder
+        prompts = responder.prompts()
+        for prompt in set(prompts) - self._prompted:
+            if prompt.rank < QUIET_RANK or not responder.driving:
+                self.speech.say(prompt.key, prompt.rank)
+        self._prompted = set(prompts)
+        if self.panel is None:
+            return
+        shown = self._annunciator.shown(
+            active, time.monotonic(), stage=responder.calls.stage, prompts=prompts,
+            driving=responder.driving,
+        )  # fmt: skip
+        self.panel.show(shown.pattern, lamp_only=shown.lamp_only)
+        self.panel.lights.heartbeat(not responder.unprotected)
+
+    def _is_spoken(self, alarm: Alarm) -> bool:
+        """A call for help is spoken of by its stages, a silent one never."""
+        if alarm.code in SOS_CODES or alarm.code in DISCREET:
+            return False
+        return alarm.rank < QUIET_RANK or not self._responder.driving
+
+    def _tell_caller(self, stage: Stage, silent: bool) -> None:
+        """How far a call for help has come."""
+        if silent:
+            if self.panel is not None and stage in WINKS:
+                self.panel.lights.wink(WINKS[stage])
+            return
+        if stage is not Stage.CONFIRMED:  # its prompt says it
+            self.speech.say(f"sos_{stage.value}", 2.0)
+        self.show(self._engine.active())
 
     # -- buttons -----------------------------------------------------------------------------
 
-    def sos(self) -> None:
-        self._on_alarms(self._engine.sos(self._clock.now_ms()))
+    def sos(self, silent: bool = False) -> None:
+        self._held_down_new = self._responder.calls.call is None
+        self._responder.call(PANEL, silent=silent)
+
+    def cancel_sos(self) -> None:
+        """SOS is still held: a code may follow, unless it is this very hold that has called."""
+        if not self._held_down_new and self._responder.begin_code():
+            self.show(self._engine.active())
 
     def clean_air(self) -> None:
         """The unit's own button was held: the air is clean, says who stands in it."""
@@ -56,8 +111,10 @@ class OnTheSpot:
     def acknowledge(self) -> None:
         """The unit's own button: everything that stands has been seen, and is silent.  A call for
         help is not: who called has not been answered."""
+        if self._responder.pressed():
+            return
         for alarm in self._engine.active():
-            if alarm.code != "sos":
+            if alarm.code not in SOS_CODES:
                 self._on_alarms(self._engine.acknowledge(alarm.alarm, PANEL))
         active = self._engine.active()
         if active:

@@ -41,6 +41,7 @@ class Statements:
             limits=limits, unlimited=unlimited,
             air=in_force.air(app.hub.latest.values(), app.engine.silent_sources()),
             exposure=app.exposures.report() if app.exposures is not None else None,
+            person=app.responder.status(),
         )  # fmt: skip
 
     def _sources(self) -> tuple[SourceStatus, ...]:
@@ -78,6 +79,7 @@ class Statements:
             ],
             "alarms": [msgspec.to_builtins(alarm) for alarm in app.engine.active()],
             "exposure": msgspec.to_builtins(app.exposures.report()) if app.exposures else None,
+            "person": msgspec.to_builtins(app.responder.status()),
             "store": {"trouble": app.store.trouble},
             "incident": app.incident.report(),
             "ready": all(source.state == "up" for source in app.sources),

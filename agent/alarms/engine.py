@@ -10,6 +10,7 @@ from agent.alarms import gas, standing
 from agent.alarms.freshness import Freshness, Silence
 from agent.alarms.frozen import Frozen
 from agent.alarms.setpoints import SetPoint
+from agent.alarms.sos import CODES as SOS_CODES
 from agent.alarms.standing import Cause, Standing
 from agent.alarms.validity import TRUSTED, Validity
 from agent.messages import Alarm, AlarmState, FixBody, Reading
@@ -19,7 +20,9 @@ PANEL = "panel"
 """The source of what a person pressed."""
 UNIT = "unit"
 """The source of what the unit finds in itself: its disk, its clock."""
-OWN = frozenset({PANEL, UNIT})
+PERSON = "person"
+"""The source of what is judged of whoever carries the unit."""
+OWN = frozenset({PANEL, UNIT, PERSON})
 """Names that no instrument may have."""
 POSITION = "position"
 SILENCE = frozenset({"silent", "bus"})
@@ -103,9 +106,9 @@ class Engine:
             cause = msgspec.structs.replace(cause, fix=self.fix)
         return self._set(cause, holds=holds)
 
-    def sos(self, t: int) -> list[Alarm]:
+    def sos(self, t: int, *, silent: bool = False) -> list[Alarm]:
         """The button was held.  It has no end of its own: a person must confirm it."""
-        cause = Cause(source=PANEL, quantity="sos", code="sos", t=t, fix=self.fix)
+        cause = self._call("sos_silent" if silent else "sos", t)
         known = self._standing.get(cause.alarm)
         if known is not None and known.message.state is AlarmState.ACKNOWLEDGED:
             # A new call for help is a new alarm, whoever has seen the last one.
@@ -136,10 +139,39 @@ class Engine:
         cause = Cause(source=key[0], quantity=key[1], code="over_range", t=t, fix=self.fix)
         return self.acknowledge(alarm, by) + self._set(cause, holds=False)
 
+    def repeat_sos(self, t: int) -> list[Alarm]:
+        """Nobody has confirmed the call for help: it is raised again."""
+        return [
+            change
+            for alarm in self._calls()
+            for change in self._keep(
+                alarm, standing.repeated(self._standing[alarm], t, self.fix)
+            )
+        ]  # fmt: skip
+
     def end_sos(self, by: str, t: int) -> list[Alarm]:
-        """A person has confirmed the call for help; LookupError where none stands."""
-        cause = Cause(source=PANEL, quantity="sos", code="sos", t=t, fix=self.fix)
-        return self.acknowledge(cause.alarm, by) + self._set(cause, holds=False)
+        """A person has confirmed the call for help, or its caller has cancelled it; LookupError
+        where none stands."""
+        calls = self._calls()
+        if not calls:
+            raise LookupError("no call for help stands")
+        return [
+            change
+            for code in SOS_CODES
+            if (cause := self._call(code, t)).alarm in calls
+            for change in self.acknowledge(cause.alarm, by) + self._set(cause, holds=False)
+        ]
+
+    def _call(self, code: str, t: int) -> Cause:
+        return Cause(source=PANEL, quantity="sos", code=code, t=t, fix=self.fix)
+
+    def _calls(self) -> list[str]:
+        """The calls for help that stand."""
+        return [
+            alarm
+            for alarm, known in self._standing.items()
+            if known.message.code in SOS_CODES
+        ]  # fmt: skip
 
     # -- what stands -----------------------------------------------------------------------
 

@@ -15,12 +15,21 @@ RANKS = {
     "high": 1, "critical": 1, "over_range": 1, "sos": 2, "low": 3, "deficient": 1,
     "under_range": 4, "fault": 4, "silent": 4, "stel": 3, "twa": 3, "coverage": 5,
     "lel_invalid": 3, "bus": 4, "frozen": 4, "disk": 5, "clock_stopped": 5, "clock_unset": 5,
+    "sos_silent": 2, "no_motion": 2, "check_in": 2, "zone_hot": 3, "zone_outside": 3,
+    "zone_warm": 4, "position_lost": 4, "battery_critical": 4, "battery": 5,
 }  # fmt: skip
-"""Priority by code, 1 the most urgent: high and over-range, SOS, low, fault (FIELD.md 4.5).  Too
-little oxygen is ranked with the high alarms: the wearer may have minutes.  A mean over its limit
-asks to leave, not to run: with low."""
+"""Priority by code, 1 the most urgent: high and over-range, SOS and a person down, low, fault,
+battery (FIELD.md 4.5).  Too little oxygen is ranked with the high alarms: the wearer may have
+minutes.  A mean over its limit asks to leave, not to run: with low.  Who does not check in may not
+be able to."""
 
-LATCHING = frozenset({"high", "critical", "over_range", "sos", "stel", "twa"})
+LATCHING = frozenset({
+    "high", "critical", "over_range", "sos", "sos_silent", "no_motion", "check_in", "stel", "twa",
+})  # fmt: skip
+
+HEARD_BY_NEIGHBOURS = frozenset({"high", "critical", "over_range", "sos", "no_motion"})
+"""The only codes that sound at the units nearby.  A silent call for help is none of them: it must
+not be heard beside the one who made it."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +80,15 @@ def again(standing: Standing, cause: Cause) -> Standing | None:
     message = msgspec.structs.replace(
         standing.message, change="raised", state=AlarmState.UNACKNOWLEDGED, reading=cause.reading,
         fix=cause.fix, delay_ms=cause.delay_ms, by="",
+    )  # fmt: skip
+    return Standing(message=message, present=True)
+
+
+def repeated(standing: Standing, t: int, fix: FixBody | None) -> Standing:
+    """Nobody has answered: it is raised again though it stands, and sounds again."""
+    message = msgspec.structs.replace(
+        standing.message, change="raised", state=AlarmState.UNACKNOWLEDGED, fix=fix, delay_ms=None,
+        by="", since=standing.message.since or t,
     )  # fmt: skip
     return Standing(message=message, present=True)
 

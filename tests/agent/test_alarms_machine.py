@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
     def what_nobody_acknowledged_sounds(self) -> None:
         active = self.engine.active()
         open_ones = [a for a in active if a.state is not AlarmState.ACKNOWLEDGED]
-        pattern = self.horn.pattern(active, self.at)
+        pattern = self.horn.shown(active, self.at).pattern
         if any(alarm.rank == RANK_HIGHEST for alarm in open_ones):
             assert pattern == "high"
         # The button silences a call for help that the caller stands beside, without answering it.

@@ -211,12 +211,12 @@ def test_high_after_an_acknowledged_low_sounds() -> None:
     changes = engine.reading(reading("cl2", 0.6), 1.0, T, 1.0)
     changes += engine.reading(reading("cl2", 0.6), 1.0, T, 1.0)
     horn.changed(changes)
-    assert horn.pattern(engine.active(), 1.0) == "low"
+    assert horn.shown(engine.active(), 1.0).pattern == "low"
     horn.silence(engine.active(), 1.0)
     engine.acknowledge("head/cl2/low", "panel")
-    assert horn.pattern(engine.active(), 2.0) == "acknowledged"
+    assert horn.shown(engine.active(), 2.0).pattern == "acknowledged"
     horn.changed(engine.reading(reading("cl2", 1.0), 2.0, T, 2.0))
-    assert horn.pattern(engine.active(), 2.0) == "high"
+    assert horn.shown(engine.active(), 2.0).pattern == "high"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_what_was_acknowledged_and_is_much_worse_is_news_again(
     changes = engine.reading(reading(quantity, worse), 1.0, T, 1.0)
     assert f"{code} worsened" in said(changes)
     horn.changed(changes)
-    assert horn.pattern(engine.active(), 2.0) in ("high", "low")
+    assert horn.shown(engine.active(), 2.0).pattern in ("high", "low")
     assert all(change.state is AlarmState.UNACKNOWLEDGED for change in changes)
     # Not acknowledged, it sounds already: no more news.
     assert feed(engine, reading(quantity, worse)) == []
@@ -248,8 +248,8 @@ def test_an_acknowledged_high_that_stands_sounds_again_after_a_minute() -> None:
     horn.changed(engine.reading(reading("cl2", 1.5), 1.0, T, 1.0))
     engine.acknowledge("head/cl2/high", "panel")
     horn.silence(engine.active(), 10.0)
-    assert horn.pattern(engine.active(), 69.9) == "acknowledged"
-    assert horn.pattern(engine.active(), 70.0) == "high"
+    assert horn.shown(engine.active(), 69.9).pattern == "acknowledged"
+    assert horn.shown(engine.active(), 70.0).pattern == "high"
 
 
 STEPS = st.lists(

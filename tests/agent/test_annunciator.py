@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from agent.alarms.sos import Stage
 from agent.alarms.standing import RANKS
-from agent.annunciator import PATTERNS, REMIND_S, Annunciator
+from agent.annunciator import (
+    CHECK_IN,
+    CODE,
+    CONFIRMED,
+    DISCREET,
+    PATTERNS,
+    PREALARM,
+    REMIND_S,
+    STAGE_PATTERNS,
+    Annunciator,
+    Prompt,
+    Shown,
+)
 from agent.messages import Alarm, AlarmState
-from drivers import panel
+from agent.speech import SENTENCES
+from drivers import patterns
 
 
 def alarm(
@@ -20,8 +34,11 @@ def alarm(
 
 
 def test_every_alarm_has_a_pattern_and_every_pattern_is_the_panel_s() -> None:
-    assert PATTERNS.keys() == RANKS.keys()
-    assert {*PATTERNS.values(), "off", "acknowledged"} <= panel.PATTERNS.keys()
+    assert PATTERNS.keys() | DISCREET == RANKS.keys()
+    prompts = {prompt.pattern for prompt in (CHECK_IN, CODE, CONFIRMED, PREALARM)}
+    shown = {*PATTERNS.values(), *STAGE_PATTERNS.values(), *prompts, "off", "acknowledged"}
+    assert shown == patterns.PATTERNS.keys()
+    assert {prompt.key for prompt in (CHECK_IN, CODE, CONFIRMED, PREALARM)} <= SENTENCES.keys()
 
 
 @pytest.mark.parametrize(
@@ -39,38 +56,38 @@ def test_every_alarm_has_a_pattern_and_every_pattern_is_the_panel_s() -> None:
 )
 def test_the_most_urgent_is_heard(codes: list[str], expected: str) -> None:
     active = tuple(alarm(code) for code in codes)
-    assert Annunciator().pattern(active, at=0.0) == expected
+    assert Annunciator().shown(active, at=0.0).pattern == expected
 
 
 def test_the_button_silences_what_stands() -> None:
     annunciator = Annunciator()
-    active = (alarm("low"), alarm("sos"), alarm("silent"))
+    active = (alarm("low"), alarm("silent"))
     annunciator.silence(active, at=0.0)
-    assert annunciator.pattern(active, at=1.0) == "acknowledged"
+    assert annunciator.shown(active, at=1.0).pattern == "acknowledged"
     # Nothing of these is a reason to call again.
-    assert annunciator.pattern(active, at=1e6) == "acknowledged"
+    assert annunciator.shown(active, at=1e6).pattern == "acknowledged"
 
 
 def test_a_center_s_acknowledgement_silences_nothing_here() -> None:
     active = (alarm("high", AlarmState.ACKNOWLEDGED),)
-    assert Annunciator().pattern(active, at=0.0) == "high"
+    assert Annunciator().shown(active, at=0.0).pattern == "high"
 
 
 def test_what_comes_after_the_button_is_heard() -> None:
     annunciator = Annunciator()
     low = alarm("low")
     annunciator.silence((low,), at=0.0)
-    assert annunciator.pattern((low, alarm("high")), at=1.0) == "high"
+    assert annunciator.shown((low, alarm("high")), at=1.0).pattern == "high"
 
 
 def test_a_danger_sounds_again_after_a_minute() -> None:
     annunciator = Annunciator()
     active = (alarm("high", AlarmState.ACKNOWLEDGED),)
     annunciator.silence(active, at=0.0)
-    assert annunciator.pattern(active, at=REMIND_S - 0.1) == "acknowledged"
-    assert annunciator.pattern(active, at=REMIND_S) == "high"
+    assert annunciator.shown(active, at=REMIND_S - 0.1).pattern == "acknowledged"
+    assert annunciator.shown(active, at=REMIND_S).pattern == "high"
     annunciator.silence(active, at=REMIND_S)
-    assert annunciator.pattern(active, at=REMIND_S + 1) == "acknowledged"
+    assert annunciator.shown(active, at=REMIND_S + 1).pattern == "acknowledged"
 
 
 @pytest.mark.parametrize(
@@ -85,4 +102,68 @@ def test_what_is_raised_anew_sounds_anew(change: str, state: AlarmState, expecte
     annunciator = Annunciator()
     annunciator.silence((alarm("low"),), at=0.0)
     annunciator.changed([alarm("low", state, change)])
-    assert annunciator.pattern((alarm("low"),), at=1.0) == expected
+    assert annunciator.shown((alarm("low"),), at=1.0).pattern == expected
+
+
+def test_the_caller_for_help_sees_and_hears_how_far_the_call_has_come() -> None:
+    active = (alarm("sos"),)
+    heard = [Annunciator().shown(active, 0.0, stage=stage) for stage in STAGE_PATTERNS]
+    assert heard == [Shown("sos"), Shown("sos_reached"), Shown("sos_unconfirmed")]
+    # No two alike, and none like another alarm's.
+    rhythms = [patterns.PATTERNS[name] for name in patterns.PATTERNS]
+    assert all(rhythms.count(one) == 1 for one in rhythms)
+
+
+def test_without_its_sound_the_lamp_still_says_how_far_a_call_has_come() -> None:
+    annunciator = Annunciator()
+    active = (alarm("sos"),)
+    annunciator.silence(active, at=0.0)
+    assert annunciator.shown(active, 1.0, stage=Stage.QUEUED) == Shown("sos", lamp_only=True)
+    assert annunciator.shown(active, 1.0, stage=Stage.REACHED) == Shown("sos_reached", True)
+    # Nobody has answered: it is raised again, and sounds again.
+    annunciator.changed([alarm("sos", change="raised")])
+    assert annunciator.shown(active, 2.0, stage=Stage.UNCONFIRMED) == Shown("sos_unconfirmed")
+
+
+def test_a_silent_call_is_neither_seen_nor_heard() -> None:
+    assert Annunciator().shown((alarm("sos_silent"),), 0.0) == Shown("off")
+    both = (alarm("sos_silent"), alarm("low"))
+    assert Annunciator().shown(both, 0.0) == Shown("low")
+
+
+@pytest.mark.parametrize(
+    ("codes", "prompts", "driving", "expected"),
+    [
+        ([], [PREALARM], False, Shown("prealarm")),
+        ([], [CHECK_IN], False, Shown("prompt")),
+        ([], [CHECK_IN, PREALARM], False, Shown("prealarm")),
+        (["low"], [PREALARM], False, Shown("prealarm")),
+        (["low"], [CHECK_IN], False, Shown("low")),
+        (["high"], [PREALARM], False, Shown("high")),
+        (["sos"], [CODE], False, Shown("code")),
+        (["high"], [CODE], False, Shown("high")),
+        ([], [CONFIRMED], False, Shown("sos_confirmed")),
+        # while driving what is not urgent is a lamp alone
+        (["low"], [], True, Shown("low", lamp_only=True)),
+        (["silent"], [], True, Shown("fault", lamp_only=True)),
+        (["no_motion"], [], True, Shown("no_motion")),
+        (["sos", "low"], [], True, Shown("sos")),
+        (["high", "low"], [], True, Shown("high")),
+        (["deficient"], [], True, Shown("high")),
+        ([], [CHECK_IN], True, Shown("prompt", lamp_only=True)),
+        ([], [PREALARM], True, Shown("prealarm")),
+    ],
+)
+def test_prompts_and_driving(
+    codes: list[str], prompts: list[Prompt], driving: bool, expected: Shown
+) -> None:
+    active = tuple(alarm(code) for code in codes)
+    assert Annunciator().shown(active, 0.0, prompts=prompts, driving=driving) == expected
+
+
+@pytest.mark.parametrize("code", [code for code, rank in RANKS.items() if rank <= 2])
+def test_what_is_urgent_sounds_also_while_driving(code: str) -> None:
+    shown = Annunciator().shown((alarm(code),), 0.0, driving=True)
+    assert shown.lamp_only is False
+    sounds = any(step[1] for step in patterns.PATTERNS[shown.pattern])
+    assert sounds is (code not in DISCREET)

@@ -15,7 +15,7 @@ import pytest
 
 from agent import config
 from agent.alarms.setpoints import Override
-from agent.settings import tables, voice
+from agent.settings import person, tables, voice
 from agent.settings.toml import Document, value_of
 from agent.tools import check
 from drivers.panel import PanelConfig
@@ -23,7 +23,7 @@ from drivers.panel import PanelConfig
 FOLDER = Path(__file__).parents[2] / "config"
 MANUAL = "\n".join(
     (FOLDER / name).read_text(encoding="utf-8")
-    for name in ("agent.toml", "weather.toml", "kit.toml", "media.toml")
+    for name in ("agent.toml", "weather.toml", "kit.toml", "person.toml", "media.toml")
 )
 PROFILES = [FOLDER / f"{profile.value}.toml" for profile in tables.Profile]
 EXAMPLE = "## 例 example"
@@ -43,8 +43,23 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "media.limits": voice.LimitsConfig,
     "camera": tables.CameraConfig,
     "uplink": tables.UplinkConfig,
+    "person": person.PersonConfig,
+    "person.sos": person.SosConfig,
+    "person.no_motion": person.NoMotionConfig,
+    "person.check_in": person.CheckInConfig,
+    "person.zone": person.ZoneConfig,
+    "person.position": person.PositionConfig,
+    "person.battery": person.BatteryConfig,
+    "person.driving": person.DrivingConfig,
+    "person.speech": person.SpeechConfig,
 }
-INNER = {"alarms": {"override"}, "media": {"voice", "limits"}}
+INNER = {
+    "alarms": {"override"},
+    "media": {"voice", "limits"},
+    "person": {
+        "sos", "no_motion", "check_in", "zone", "position", "battery", "driving", "speech",
+    },
+}  # fmt: skip
 """Keys that have a table of their own."""
 
 
@@ -66,7 +81,7 @@ def entries() -> Iterator[Entry]:
         if line.startswith("##") or not line.strip():
             continue
         text = line.removeprefix("# ")
-        if header := re.fullmatch(r"\[\[?([a-z.]+)\]\]?", text):
+        if header := re.fullmatch(r"\[\[?([a-z_.]+)\]\]?", text):
             table, index = header.group(1), index + 1
             continue
         ((key, value),) = tomllib.loads(text).items()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.messages import Class
+from agent.person.calls import TOLD_S
 from drivers.sim import panel, winsen
 from drivers.sim.line import Line
 from tests.agent.agent_process import agent
@@ -44,6 +45,15 @@ class Kit:
             async with asyncio.timeout(10):
                 await self.panel.wait_for(BUZZER, 1)
                 await self.panel.wait_for(BUZZER, 0)
+
+    async def is_silent(self) -> None:
+        """Until the buzzer has been still, and the lamp has not, for longer than any pause."""
+
+        def silent() -> bool:
+            last = {edge.pin: edge.at for edge in self.panel.edges}
+            return last[LAMP] - last[BUZZER] > 4 * PAUSE_S
+
+        await until(silent, "the lamp goes on without sound")
 
     async def is_quiet(self, lamp: int) -> None:
         """Until lamp and buzzer have stood still for longer than any pause between sounds."""
@@ -113,11 +123,13 @@ async def test_a_call_for_help_waits_for_the_center(
         await kit.panel.press(SOS, SOS_HOLD_S * 3)
         await until(lambda: active(heard) == {CALL: "unacknowledged"}, "the call arrives")
         await kit.sounds()
-        # The caller may end the sound, but not answer himself.
+        # The caller may end the sound, but not answer himself; the lamp tells on.
         await kit.panel.press(ACK)
-        await kit.is_quiet(lamp=1)
+        await kit.is_silent()
         assert active(heard) == {CALL: "unacknowledged"}
         heard.command("sos.confirm")
         await until(lambda: active(heard) == {}, "it is answered")
-        await kit.is_quiet(lamp=0)
+        # For a while a steady lamp says that a person has confirmed.
+        await kit.is_quiet(lamp=1)
+        await until(lambda: kit.panel.levels[LAMP] == 0, "the lamp is off", 2 * TOLD_S)
         assert await unit.stop() == 0

@@ -16,7 +16,9 @@ import pytest
 from gpiozero.pins.mock import MockPin  # type: ignore[import-untyped]
 
 from drivers import panel as module
-from drivers.panel import PATTERNS, Panel, PanelConfig, PanelError
+from drivers import panelwire
+from drivers.panel import Panel, PanelConfig, PanelError
+from drivers.patterns import PATTERNS
 from drivers.sim.line import Fault, Line
 from drivers.sim.panel import Twin
 
@@ -36,8 +38,8 @@ class Heard:
         self.calls: list[str] = []
         self.threads: set[int] = set()
 
-    def on_sos(self) -> None:
-        self._note("sos")
+    def on_sos(self, silent: bool = False) -> None:
+        self._note("silent sos" if silent else "sos")
         self.sos.release()
 
     def on_clean(self) -> None:
@@ -55,7 +57,9 @@ class Heard:
 
 @asynccontextmanager
 async def mocked(heard: Heard, **keys: Any) -> AsyncIterator[Panel]:
-    config = PanelConfig(factory="mock", **{**PINS, "sos_hold_s": 0.05, **keys})
+    config = PanelConfig(
+        factory="mock", **{**PINS, "sos_hold_s": 0.05, "cancel_hold_s": 0.2, **keys}
+    )
     calls = {"on_sos": heard.on_sos, "on_ack": heard.on_ack, "on_clean": heard.on_clean}
     async with Panel(config, **calls) as panel:
         yield panel
@@ -120,7 +124,7 @@ async def test_sos_must_be_held_and_comes_once_a_hold() -> None:
 
 async def test_leaving_does_not_wait_for_a_held_button() -> None:
     heard = Heard()
-    async with mocked(heard, sos_hold_s=60.0) as panel:
+    async with mocked(heard, sos_hold_s=50.0, cancel_hold_s=60.0) as panel:
         pin(panel, 17).drive_low()
         left = time.monotonic()
     assert time.monotonic() - left < 5
@@ -160,15 +164,15 @@ async def test_sound_stops_and_the_lamp_stays_when_seen() -> None:
         panel.show("low")
         panel.show("acknowledged")
         assert (lamp.state, buzzer.state) == (True, False)
-        assert panel._stepping is None
+        assert panel.lights._stepping is None
         panel.show("off")
         assert (lamp.state, buzzer.state) == (False, False)
 
 
 @pytest.mark.parametrize("active_high", [True, False])
-async def test_leaving_puts_everything_off(active_high: bool) -> None:
+async def test_leaving_can_put_everything_off(active_high: bool) -> None:
     edges: list[tuple[int, int]] = []
-    async with mocked(Heard(), active_high=active_high) as panel:
+    async with mocked(Heard(), active_high=active_high, on_exit="off") as panel:
         panel._factory.on_edge = lambda pin, level: edges.append((pin, level))
         panel.show("high")
     on, off = (1, 0) if active_high else (0, 1)
@@ -193,7 +197,7 @@ async def test_an_unknown_pattern_is_refused() -> None:
 
 async def test_a_panel_may_have_one_lamp_only() -> None:
     config = PanelConfig(factory="mock", lamp_pin=5)
-    async with Panel(config, on_sos=lambda: None, on_ack=lambda: None) as panel:
+    async with Panel(config, on_sos=lambda silent: None, on_ack=lambda: None) as panel:
         panel.show("sos")
         assert pin(panel, 5).state is True
 
@@ -226,21 +230,21 @@ async def test_a_missing_factory_is_an_error_at_the_start(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "lgpio", None)
     config = PanelConfig(factory="lgpio", sos_pin=17)
     with pytest.raises(PanelError, match=r"^panel: factory: lgpio cannot be loaded .*; install "):
-        async with Panel(config, on_sos=lambda: None, on_ack=lambda: None):
+        async with Panel(config, on_sos=lambda silent: None, on_ack=lambda: None):
             pytest.fail("a panel without its factory must not start")
 
 
 async def test_a_pin_that_the_board_lacks_is_an_error_at_the_start() -> None:
     config = PanelConfig(factory="mock", lamp_pin=50)
     with pytest.raises(PanelError, match=r"^panel: factory mock: 50 is not a valid pin name"):
-        async with Panel(config, on_sos=lambda: None, on_ack=lambda: None):
+        async with Panel(config, on_sos=lambda silent: None, on_ack=lambda: None):
             pytest.fail("a panel without its pin must not start")
 
 
 async def test_a_missing_wire_is_an_error_at_the_start(tmp_path: Any) -> None:
     config = PanelConfig(factory="mock", lamp_pin=5, wire=str(tmp_path / "none"))
     with pytest.raises(PanelError, match=r"^panel: wire: cannot open .*none: no such device"):
-        async with Panel(config, on_sos=lambda: None, on_ack=lambda: None):
+        async with Panel(config, on_sos=lambda silent: None, on_ack=lambda: None):
             pytest.fail("a panel without its wire must not start")
 
 
@@ -271,7 +275,8 @@ async def test_the_wire_presses_buttons_and_shows_outputs(tmp_path: Any) -> None
             await played.wait_for(22, 1)
             panel.show("high")
             await played.wait_for(23, 1)
-        await played.wait_for(22, 0)
+        # Nobody is protected any more: the lamp says so.
+        await played.wait_for(22, 1)
         await played.wait_for(23, 0)
     assert heard.calls == ["ack", "sos"]
     assert played.bad_lines == 0
@@ -280,7 +285,7 @@ async def test_the_wire_presses_buttons_and_shows_outputs(tmp_path: Any) -> None
 async def test_a_lost_wire_is_opened_again_and_told_the_levels(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_REOPEN_S", 0.01)
+    monkeypatch.setattr(panelwire, "_REOPEN_S", 0.01)
     heard = Heard()
     async with twin(tmp_path) as (line, played), asyncio.timeout(10):
         async with mocked(heard, wire=str(line.link)) as panel:

@@ -5,7 +5,8 @@ import { formula, quantityText, valueText } from "./reading.js";
 /** @typedef {import("./types.js").Alarm} Alarm */
 /** @typedef {import("./types.js").Latest} Latest */
 
-const PERSON = new Set(["sos", "man_down", "no_motion"]);
+const PERSON = new Set(["sos", "sos_silent", "man_down", "no_motion", "check_in"]);
+const CALLS = new Set(["sos", "sos_silent"]);
 
 const MEANS = new Set(["stel", "twa"]);
 
@@ -22,7 +23,9 @@ export const isOpen = ({ state }) => state !== "acknowledged" && state !== "norm
  * @returns {""|"alarm.ack"|"sos.confirm"|"air.clean"}
  */
 export function answerTo(alarm, verbs = []) {
-  if (isOpen(alarm)) return alarm.code === "sos" ? "sos.confirm" : "alarm.ack";
+  // Having seen a call for help is not to have answered it.
+  if (CALLS.has(alarm.code)) return "sos.confirm";
+  if (isOpen(alarm)) return "alarm.ack";
   return alarm.code === "over_range" && verbs.includes("air.clean") ? "air.clean" : "";
 }
 
@@ -33,7 +36,7 @@ export const ANSWER_WORDS = /** @type {const} */ ({
 
 /** @param {Alarm} alarm */
 export function signOf(alarm) {
-  if (alarm.code === "sos") return "SOS";
+  if (CALLS.has(alarm.code)) return "SOS";
   if (alarm.rank <= 2) return "▲▲";
   return alarm.rank === 3 ? "▲" : "?";
 }

@@ -117,6 +117,8 @@ export const QUANTITIES = {
 
   // what an alarm may be about beside these
   "q.position": { zh: "位置", en: "position" },
+  "q.motion": { zh: "活动", en: "motion" },
+  "q.check_in": { zh: "报平安", en: "check-in" },
   "q.sos": { zh: "求救", en: "SOS" },
   "q.any": { zh: "全部数据", en: "all data" },
   "q.disk": { zh: "磁盘", en: "disk" },
