@@ -1,0 +1,92 @@
+"""What the estimate does on links whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.media.link.estimator import START_KBIT_S, Estimator
+from tests.media.link.synthetic import Moment, SyntheticLink
+
+
+def between(moments: list[Moment], start: float, end: float) -> list[Moment]:
+    return [m for m in moments if start <= m.t < end]
+
+
+def mean(moments: list[Moment]) -> float:
+    return sum(m.estimate for m in moments) / len(moments)
+
+
+@pytest.mark.parametrize("kbit_s", [256, 1000, 2000])
+@pytest.mark.parametrize("delay_s", [0.01, 0.3])
+def test_it_finds_the_rate_and_keeps_the_queue_short(kbit_s: float, delay_s: float) -> None:
+    moments = SyntheticLink((0, kbit_s), delay_s=delay_s).run(60)
+    settled = between(moments, 25, 60)
+    assert 0.65 * kbit_s < mean(settled) < 1.05 * kbit_s
+    queues = sorted(m.queue_s for m in settled)
+    assert queues[int(len(queues) * 0.95)] < 0.3
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.3])
+@pytest.mark.parametrize("less", [256, 64])
+def test_a_link_that_narrows_is_followed_within_five_seconds(less: float, delay_s: float) -> None:
+    moments = SyntheticLink((0, 2000), (15, less), delay_s=delay_s).run(40)
+    assert mean(between(moments, 10, 15)) > 1200
+    after = between(moments, 20, 40)
+    assert mean(after) < 1.1 * less
+    assert mean(after) > 0.4 * less
+    assert min(m.estimate for m in after) > 0.25 * less  # no panic
+    assert max(m.queue_s for m in between(moments, 20, 25)) < 0.4  # what had piled up is gone
+
+
+def test_a_link_that_widens_is_followed() -> None:
+    moments = SyntheticLink((0, 256), (15, 2000)).run(40)
+    assert mean(between(moments, 10, 15)) < 300
+    assert mean(between(moments, 30, 40)) > 1200
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.3])
+def test_random_loss_of_a_twentieth_is_no_congestion(delay_s: float) -> None:
+    moments = SyntheticLink((0, 1500), loss=0.05, delay_s=delay_s).run(60)
+    assert mean(between(moments, 30, 60)) > 0.6 * 1500
+
+
+def test_heavy_loss_is_congestion() -> None:
+    moments = SyntheticLink((0, 2000), loss=0.25).run(20)
+    assert moments[-1].estimate < START_KBIT_S
+
+
+def test_jitter_alone_does_not_starve_it() -> None:
+    moments = SyntheticLink((0, 2000), jitter_s=0.03).run(40)
+    assert mean(between(moments, 20, 40)) > 1200
+
+
+def test_a_path_that_says_nothing_any_more_is_given_less_and_less() -> None:
+    link = SyntheticLink((0, 2000))
+    link.run(5)
+    before = link.estimator.kbit_s
+    for n in range(30):
+        link.estimator.silence(n * 0.1, 5 + n * 0.1)
+    assert link.estimator.kbit_s < before / 8
+
+
+def test_receiver_reports_and_remb_serve_where_nothing_better_comes() -> None:
+    estimator = Estimator(800, 3000)
+    for n in range(10):
+        estimator.report(0.0, 0.05, float(n))
+    assert estimator.kbit_s > 800
+    grown = estimator.kbit_s
+    estimator.report(0.3, 0.05, 10.0)
+    assert estimator.kbit_s < grown * 0.9
+    estimator.remb(300)
+    assert estimator.kbit_s == 300
+    estimator.remb(5000)
+    assert estimator.kbit_s == 300  # a limit, not a wish
+
+
+def test_it_never_leaves_its_bounds() -> None:
+    estimator = Estimator(800, 500)
+    estimator.report(0.0, 0.05, 1.0)
+    assert estimator.kbit_s == 500
+    for n in range(60):
+        estimator.report(1.0, 0.05, 2.0 + n)
+    assert estimator.kbit_s == 10
