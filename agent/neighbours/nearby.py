@@ -11,14 +11,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from agent.alarms.standing import HEARD_BY_NEIGHBOURS
 from agent.neighbours.packet import SEEN_MAX, Packet, Seen, Shared
 from drivers.geodesy import Position, bearing_deg, distance_m
 
-CLOUD = {"high": "high", "critical": "high", "deficient": "high", "over_range": "over_range"}
-"""Codes of the air, and as what they are announced."""
-PERSON = frozenset({"sos", "no_motion"})
-SOUNDING = frozenset({*CLOUD, *PERSON})
-"""What sounds at neighbours; all else is the unit's own affair."""
+CLOUD = {"high": "high", "critical": "high", "over_range": "over_range"}
+"""Codes of the air, and as what they are announced; the others are of one person each."""
 GROUP_M = 150.0
 LOST_S = 10.0
 """Without a packet for so long, a neighbour is out of reach; what stood there is still shown."""
@@ -65,7 +63,6 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     place_age_s: float | None = None
     lost: bool = False
     """None of them is within reach any more."""
-    silent: bool = False
     sounds: bool = False
 
 
@@ -99,7 +96,9 @@ class Nearby:
         known.name, known.more = packet.name, packet.more
         if packet.lat is not None and packet.lon is not None:
             known.place, known.place_at = (packet.lat, packet.lon), at - packet.place_age_s
-        shared = {alarm.alarm: alarm for alarm in packet.alarms if alarm.code in SOUNDING}
+        shared = {
+            alarm.alarm: alarm for alarm in packet.alarms if alarm.code in HEARD_BY_NEIGHBOURS
+        }
         news += self._changes(known, shared)
         known.alarms = shared
         self._forget_what_is_over()
@@ -173,7 +172,7 @@ class Nearby:
         for alarm, now in shared.items():
             before = known.alarms.get(alarm)
             if before is None or before.since != now.since:
-                if now.silent or self._is_in_a_quiet_cloud(known, now):
+                if self._is_in_a_quiet_cloud(known, now):
                     self._quiet.add(_key(known, now))
                 yield News(news="raised", unit=known.unit, shared=now)
         for alarm, before in known.alarms.items():
@@ -182,7 +181,7 @@ class Nearby:
 
     def _is_in_a_quiet_cloud(self, known: Neighbour, shared: Shared) -> bool:
         return any(
-            _key(other, stands) in self._quiet and not stands.silent
+            _key(other, stands) in self._quiet
             for other in self._units.values()
             for stands in other.alarms.values()
             if other is not known and _same_place((other, stands), (known, shared))
@@ -215,7 +214,7 @@ class Nearby:
     ) -> Announcement:
         nearest, first = group[0]
         values = [shared.value for _, shared in group if shared.value is not None]
-        worst = min if first.code == "deficient" else max
+        worst = min if first.code == "critical" else max
         distance = bearing = None
         if own is not None and nearest.place is not None:
             distance = round(distance_m(own, nearest.place), 1)
@@ -228,7 +227,6 @@ class Nearby:
             distance_m=distance, bearing_deg=bearing,
             place_age_s=round(at - nearest.place_at, 1) if nearest.place is not None else None,
             lost=all(known.lost for known, _ in group),
-            silent=all(shared.silent for _, shared in group),
             sounds=any(_key(known, shared) not in self._quiet for known, shared in group),
         )  # fmt: skip
 

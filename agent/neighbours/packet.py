@@ -47,8 +47,6 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arra
     rank: Annotated[int, msgspec.Meta(ge=1, le=9)]
     since: int
     """UTC ms by the sender's clock; with `alarm` it names one raising of it."""
-    silent: bool = False
-    """It is shown and never sounds: a call for help that must not be heard."""
     value: float | None = None
     unit: Word = ""
 

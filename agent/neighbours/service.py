@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.alarms.standing import HEARD_BY_NEIGHBOURS
 from agent.messages import Alarm, AlarmState, FixBody
 from agent.neighbours import packet as packets
 from agent.neighbours.guard import Guard, Heard
-from agent.neighbours.nearby import SOUNDING, Announcement, Nearby, News
+from agent.neighbours.nearby import Announcement, Nearby, News
 from agent.neighbours.packet import NONCE_BYTES, SHARED_MAX, Packet, PacketError, Shared
 from agent.neighbours.radio import LOOK_S, Radio
 
@@ -115,7 +116,7 @@ class Neighbours:
         now = {
             alarm.alarm: alarm
             for alarm in active
-            if alarm.code in SOUNDING and alarm.state in _PRESENT
+            if alarm.code in HEARD_BY_NEIGHBOURS and alarm.state in _PRESENT
         }
         shared = {name: self._share(alarm, name in again) for name, alarm in now.items()}
         if shared != self._shared:

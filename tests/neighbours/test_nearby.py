@@ -73,7 +73,7 @@ def test_one_cloud_is_one_announcement_with_the_worst_value_and_the_nearest_unit
 def test_of_little_oxygen_the_least_is_the_worst() -> None:
     nearby = Nearby()
     for unit, value in (("kit-07", 17.0), ("kit-08", 12.5)):
-        tell(nearby, unit, shared(code="deficient", quantity="o2", value=value), **put(10.0))
+        tell(nearby, unit, shared(code="critical", quantity="o2", value=value), **put(10.0))
     assert [one.value for one in nearby.announcements(HERE, 0.0)] == [12.5]
 
 
@@ -130,16 +130,10 @@ def test_what_is_new_at_the_same_unit_sounds_again(news: Shared) -> None:
     assert nearby.sounds()
 
 
-def test_a_silent_call_is_shown_and_never_heard() -> None:
-    nearby = Nearby()
-    tell(nearby, "kit-07", shared(code="sos", quantity="sos", silent=True))
-    assert not nearby.sounds()
-    assert [(one.silent, one.sounds) for one in nearby.announcements(None, 0.0)] == [(True, False)]
-
-
 def test_other_codes_are_no_affair_of_neighbours() -> None:
     nearby = Nearby()
-    assert tell(nearby, "kit-07", shared(code="low"), shared(alarm="b", code="bus")) == ["met"]
+    codes = ("low", "bus", "sos_silent", "fault")
+    assert tell(nearby, "kit-07", *(shared(alarm=code, code=code) for code in codes)) == ["met"]
     assert nearby.announcements(None, 0.0) == ()
 
 
@@ -191,7 +185,6 @@ alarm_sets = st.lists(
         alarm=st.sampled_from(["a", "b", "c"]),
         code=st.sampled_from(["high", "over_range", "sos", "low", "bus"]),
         since=st.integers(0, 3),
-        silent=st.booleans(),
     ),
     max_size=3, unique_by=lambda one: one.alarm,
 )  # fmt: skip
