@@ -18,7 +18,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from agent.delivery.ranges import Ranges
 from agent.delivery.rows import Epoch, Gone, Row, Usage
@@ -65,10 +65,10 @@ class Store:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, directory: Path) -> AsyncIterator[Store]:
+    async def open(cls, directory: Path, name: str = "outbox.db") -> AsyncIterator[Self]:
         """StoreError where another agent has it.  Where it cannot be opened now, `trouble` says
         why, and it is opened later."""
-        store = cls(directory / "outbox.db")
+        store = cls(directory / name)
         try:
             store._take(await asyncio.to_thread(store._file.open))
         except RefusedError as error:
@@ -257,16 +257,19 @@ class Store:
         gone, left = await self._ask(delete)
         if gone is not None and left is None:
             # Of a run that is over nothing comes any more.
-            over = epoch != max(self.epochs)
-            left = (self.epochs[epoch].last if over else gone.last) + 1
+            left = (self.epochs[epoch].last if self.is_over(epoch) else gone.last) + 1
         if left is not None:
             self._now_first(epoch, left)
         return gone
 
+    def is_over(self, epoch: int) -> bool:
+        """Nothing comes of it any more."""
+        return epoch != max(self.epochs)
+
     def _now_first(self, epoch: int, seq: int) -> None:
         held = self.epochs[epoch]
         held.first = max(held.first, seq)
-        if held.first > held.last and epoch != max(self.epochs):
+        if held.first > held.last and self.is_over(epoch):
             del self.epochs[epoch]
             self._put("DELETE FROM epoch WHERE id = ?", (epoch,))
             self._put("DELETE FROM mark WHERE epoch = ?", (epoch,))

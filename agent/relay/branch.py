@@ -1,0 +1,132 @@
+"""All relayed units over one of the vehicle's uplinks: what rides on its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from agent import topics
+from agent.delivery.lanes import Lanes
+from agent.messages import Event
+from agent.mqtt import Connection, MqttError
+from agent.relay.intake import DOWN, Gate
+from agent.relay.kit import Kit, KitCursor
+from agent.settings.tables import UnitConfig
+from agent.uplink import RETAINED_EXERCISE_EXPIRY_S, Uplink
+
+log = logging.getLogger(__name__)
+
+
+class Stream:
+    """One kit's records to one center: a cursor and lanes of its own."""
+
+    def __init__(self, kit: Kit, unit: UnitConfig, root: str, uplink: Uplink) -> None:
+        self.kit = kit
+        self.root = root
+        self.task: asyncio.Task[None] | None = None
+        """Its catch-up, while the uplink is connected."""
+        self.cursor = KitCursor(kit, uplink.config.name)
+        name = msgspec.structs.replace(unit, id=kit.name)
+        self.lanes = Lanes(kit, self.cursor, name, root, uplink.config, uplink.channel)
+
+
+class Branch:
+    """One per uplink with `relay = true`."""
+
+    def __init__(
+        self, uplink: Uplink, unit: UnitConfig, gate: Gate,
+        retained: Callable[[Kit], dict[str, bytes]], tell: Callable[[Event], None],
+    ) -> None:  # fmt: skip
+        """`retained`: what stands of a kit, by the topic's path."""
+        self.uplink = uplink
+        self.config = uplink.config
+        self.streams: dict[str, Stream] = {}
+        """By unit."""
+        self._unit = unit
+        self._gate = gate
+        self._retained = retained
+        self._tell = tell
+        self._expiry_s = RETAINED_EXERCISE_EXPIRY_S if unit.exercise else None
+        self._connection: Connection | None = None
+        self._group: asyncio.TaskGroup | None = None
+
+    def takes(self, unit: str) -> bool:
+        return not self.config.relay_units or unit in self.config.relay_units
+
+    def add(self, kit: Kit) -> None:
+        """A unit has been heard of."""
+        if not self.takes(kit.name):
+            return
+        root = topics.unit_root(self._unit.org, kit.name, exercise=self._unit.exercise)
+        stream = self.streams[kit.name] = Stream(kit, self._unit, root, self.uplink)
+        if self._group is not None:
+            self._open(stream, self._group)
+
+    def clear(self) -> None:
+        """The store is gone: nothing can be sent from it."""
+        for stream in self.streams.values():
+            if stream.task is not None:
+                stream.task.cancel()
+            stream.lanes.end()
+        self.streams.clear()
+
+    # -- a rider of the uplink -----------------------------------------------------------------
+
+    async def ride(self, connection: Connection) -> None:
+        """While the uplink is connected."""
+        self._connection = connection
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for stream in self.streams.values():
+                self._open(stream, group)
+            await self._subscribe(connection)
+            # Until cancelled with the connection.
+            await asyncio.get_running_loop().create_future()
+
+    def drop(self) -> None:
+        """The connection is lost."""
+        self._connection = self._group = None
+        for stream in self.streams.values():
+            stream.lanes.close()
+
+    def _open(self, stream: Stream, group: asyncio.TaskGroup) -> None:
+        for path, payload in self._retained(stream.kit).items():
+            self.publish_retained(stream.kit.name, path, payload)
+        stream.lanes.open()
+        name = f"relay[{self.config.name}][{stream.kit.name}]"
+        stream.task = group.create_task(stream.lanes.catch_up(), name=name)
+
+    async def _subscribe(self, connection: Connection) -> None:
+        units = self.config.relay_units or self._gate.units
+        try:
+            await connection.subscribe(list(self._gate.filters(units, DOWN)))
+        except MqttError as error:
+            if connection.lost.done():
+                return
+            # The kits' records go up all the same; commands for them do not come down.
+            log.warning("relay: uplink %s: %s", self.config.name, error)
+            self._tell(Event(event="relay_refused", source=self.config.name, detail=str(error)))
+
+    # -- what is not a record ------------------------------------------------------------------
+
+    def publish_retained(self, unit: str, path: str, payload: bytes) -> None:
+        """The newest of a kit's own state; it is said again at the next connection."""
+        if self._connection is not None and unit in self.streams:
+            self._connection.publish(
+                f"{self.streams[unit].root}/{path}", payload, retain=True, expiry_s=self._expiry_s
+            )
+
+    def publish(self, unit: str, path: str, payload: bytes, qos: int = 1) -> None:
+        """A still, an answer; lost where nobody is connected."""
+        if self._connection is not None and unit in self.streams:
+            self._connection.publish(f"{self.streams[unit].root}/{path}", payload, qos=qos)
+
+    def save(self) -> None:
+        for stream in self.streams.values():
+            stream.cursor.save()
+
+    def pending(self) -> int:
+        return sum(stream.cursor.pending() for stream in self.streams.values())
