@@ -17,6 +17,7 @@ import cv2
 
 from agent.media import codecs, loopback, wire
 from agent.media.service import Service
+from agent.media.ways import dtls
 
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
@@ -66,6 +67,7 @@ def main() -> int:
     # Small pictures: a second thread's wake-ups cost more than it takes over.
     cv2.setNumThreads(1)
     loopback.install()
+    dtls.install()
     codecs.install()
     asyncio.run(_serve(int(sys.argv[1])))
     return 0
