@@ -6,6 +6,7 @@ set -u
 wanted=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
 command -v chromium >/dev/null || wanted="$wanted chromium"
+command -v espeak-ng >/dev/null || wanted="$wanted espeak-ng"
 command -v ip >/dev/null || [ -x /sbin/ip ] || wanted="$wanted iproute2"
 # Playwright's own Node links to it; a bare Debian lacks it.
 [ -n "$(ls /usr/lib/*/libatomic.so.1 /usr/lib*/libatomic.so.1 2>/dev/null)" ] ||

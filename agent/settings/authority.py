@@ -2,8 +2,11 @@
 
 DEFAULT_VERBS = (
     "alarm.ack",
+    "message",
     "resend",
+    "snapshot",
     "sos.confirm",
+    "task",
     "video.start",
     "video.stop",
 )
@@ -15,10 +18,19 @@ VERBS = (
     "config.confirm",
     "config.get",
     "config.set",
+    "incident",
+    "media.get",
+    "media.list",
+    "message.confirm",
+    "profile",
+    "rate",
+    "record",
     "restart",
     "sos.cancel",
     "sos.raise",
     "talk",
+    "task.step",
     "wearer",
+    "zone",
 )
 """What an uplink can be allowed."""

@@ -1,4 +1,4 @@
-"""Whoever carries the unit: `sos.raise`, `sos.cancel`, `check_in`."""
+"""Whoever carries the unit: `sos.raise`, `sos.cancel`, `check_in`, and `zone`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from agent.commands import RefusedError, Verb
+from agent.verbs import zone
 
 if TYPE_CHECKING:
     from agent.person.responder import Responder
@@ -33,6 +34,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     "sos.raise": SosRaiseArgs,
     "sos.cancel": SosCancelArgs,
     "check_in": CheckInArgs,
+    **zone.ARGUMENTS,
 }
 
 
@@ -56,4 +58,5 @@ def verbs(responder: Responder) -> dict[str, Verb]:
         "sos.raise": Verb(SosRaiseArgs, raise_sos),
         "sos.cancel": Verb(SosCancelArgs, cancel_sos),
         "check_in": Verb(CheckInArgs, check_in),
+        **zone.verbs(responder),
     }
