@@ -31,6 +31,8 @@ class Client(paho.Client):
             self._raw = socket.create_connection((broker.host, broker.port), timeout_s)
         else:
             self._raw = through_proxy(broker.proxy, broker.host, broker.port, timeout_s)
+        # On a far link each message would else wait for the acknowledgement of the one before.
+        self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._raw
 
     def open(self, timeout_s: float, options: dict[str, Any]) -> None:
