@@ -72,6 +72,11 @@ class Subscription:
         fanout.request_keyframe()
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing waits to be taken."""
+        return not self._queue
+
+    @property
     def heads_for(self) -> Fanout:
         """The layer that it is on, or moving to."""
         return self._next or self.fanout

@@ -13,6 +13,8 @@ from agent.media.encoder import H264Encoder, KeyframeGate
 from agent.media.fanout import Fanout
 
 WINDOW_S = 3.0
+DEBT_S = 0.4
+"""So far a layer may be ahead of its rate before it leaves pictures out."""
 FEWER = ((0.4, 1), (0.2, 2), (0.0, 3))
 """From this share of the layer's rate on, one picture in so many: few good ones rather than many
 that are mush."""
@@ -38,6 +40,9 @@ class Layer:
         self.pictures = self.keyframes = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=256)
         self._due = 0.0
+        self._owed = 0.0
+        """Bytes made beyond what the rate has let through."""
+        self._owed_at = 0.0
 
     @property
     def is_wanted(self) -> bool:
@@ -58,10 +63,19 @@ class Layer:
             return False
         step = self.one_in / self.fps
         # A source has jitter: somewhat early is in time.
-        if now < self._due - step / 4 and not self.gate.is_due(now):
+        early = now < self._due - step / 4
+        if (early or self._owes(now)) and not self.gate.is_due(now):
             return False
         self._due = max(self._due + step, now + step / 2)
         return True
+
+    def _owes(self, now: float) -> bool:
+        """More was made than the rate allows: it has just fallen, or a keyframe was needed.  A
+        picture that is not encoded is missed by no decoder."""
+        rate = self.kbit_s * 125
+        self._owed = max(0.0, self._owed - (now - self._owed_at) * rate)
+        self._owed_at = now
+        return self._owed > rate * DEBT_S
 
     @property
     def one_in(self) -> int:
@@ -85,4 +99,5 @@ class Layer:
         self.pictures += 1
         self.keyframes += picture.keyframe
         self._recent.append((picture.at, len(picture.data)))
+        self._owed += len(picture.data)
         self.fanout.publish(picture)

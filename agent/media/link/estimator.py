@@ -25,7 +25,7 @@ NEAR = 1.25
 """Times the rate at which it was too much: below this growth is by steps."""
 NEAR_S = 8.0
 """So long a rate that was too much is remembered."""
-APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 10.0
+APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 30.0
 """An estimate is no more than this times what was seen to arrive, plus this."""
 DRAIN = 0.6
 QUEUE_MS = 200.0
@@ -33,6 +33,8 @@ LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 LOSS_PACKETS, LOSS_S = 40, 2.0
 """Losses are judged over so many packets, or so long: a burst of three is not a tenth."""
 RATE_WINDOW_S = 0.6
+SHORT_WINDOW_S = 0.25
+"""When it is too much, what arrived last counts: the longer window still remembers better times."""
 FEEDBACK_S = 0.25
 """Chromium sends it each 50 to 250 ms."""
 CLEAN_S = 3.0
@@ -152,6 +154,16 @@ class Estimator:
         if len(self._arrived) > 4:
             self.acked_kbit_s = size / span_s / 125
 
+    def _acked_lately(self) -> float:
+        if self.acked_kbit_s is None:
+            return self.kbit_s
+        last = self._arrived[-1][0]
+        lately = [(at, n) for at, n in self._arrived if last - at <= SHORT_WINDOW_S]
+        if len(lately) < 5:
+            return self.acked_kbit_s
+        span_s = max(last - lately[0][0], 0.05)
+        return min(self.acked_kbit_s, sum(n for _, n in lately[1:]) / span_s / 125)
+
     def _losses(self, lost: int, count: int, now: float) -> None:
         self._lost += lost
         self._seen += count
@@ -173,7 +185,7 @@ class Estimator:
         over = self._trend.usage is Usage.OVER or queue_ms > QUEUE_MS
         if over:
             self._troubled_at = now
-            acked = self.acked_kbit_s if self.acked_kbit_s is not None else self.kbit_s
+            acked = self._acked_lately()
             # A long queue must drain, not only stop growing.
             beta = BETA if queue_ms < 2 * QUEUE_MS else DRAIN
             if self.kbit_s > acked * beta and now - self._cut_at > self.rtt_s / 2 + 0.1:

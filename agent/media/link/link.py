@@ -13,8 +13,9 @@ from agent.media.link.estimator import START_KBIT_S, Estimator, Result
 OVERHEAD_BYTES = 28 + 10
 """IPv4 and UDP headers, SRTP's tag."""
 MAX_SENT = 8192
-PROBE_EVERY_S = 3.0
-PROBE_PACKETS = 12
+PROBE_EVERY_S = 2.0
+PROBE_PACKETS, PROBE_LEAST, PROBE_S = 12, 4, 0.25
+"""Packets of a probe: as many as leave in that time, within bounds."""
 PROBE_FACTOR = 2.5
 """A probe goes out so much faster than the estimate."""
 

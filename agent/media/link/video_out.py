@@ -37,13 +37,14 @@ from aiortc.rtp import (
 from agent.media.encoded import Encoded
 from agent.media.fanout import ClosedError, Subscription
 from agent.media.link import rtp
-from agent.media.link.link import PROBE_PACKETS, Link
+from agent.media.link.link import PROBE_FACTOR, PROBE_LEAST, PROBE_PACKETS, PROBE_S, Link
 from agent.media.link.pacing import Pacer
 
 HISTORY = 1024
 """Packets kept for retransmission: a 1080p keyframe and the second after it."""
-PACE = 2.5
-"""Times the estimate: a picture leaves within 0.4 of its share of time."""
+PACE_CLEAN, PACE = 2.5, 1.25
+"""Times the estimate.  While the path is not clean pictures wait here rather than in a queue that
+alarms and readings would have to pass."""
 BURST_CLEAN_BYTES, BURST_BYTES = 24_000, 4_000
 RESEND_SHARE = 0.4
 """Of the estimate, for retransmissions."""
@@ -177,7 +178,7 @@ class VideoOut:
     def _set_pace(self) -> None:
         estimator = self.link.estimator
         clean = estimator.is_clean(time.monotonic())
-        self._pacer.kbit_s = estimator.kbit_s * PACE
+        self._pacer.kbit_s = estimator.kbit_s * (PACE_CLEAN if clean else PACE)
         self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else BURST_BYTES
         self._resend_pacer.kbit_s = estimator.kbit_s * RESEND_SHARE
 
@@ -244,7 +245,10 @@ class VideoOut:
         kept = list(self._history)[-PROBE_PACKETS:]
         if self._rtx is None or not self._extensions.twcc or not kept:
             return
-        copies = (kept * PROBE_PACKETS)[:PROBE_PACKETS]
+        size = sum(len(packet[3]) for packet in kept) / len(kept)
+        # On a thin link a few packets are as long a burst as many are on a broad one.
+        count = round(self.link.estimator.kbit_s * 125 * PROBE_FACTOR * PROBE_S / size)
+        copies = (kept * PROBE_PACKETS)[: max(PROBE_LEAST, min(count, PROBE_PACKETS))]
         pacer = Pacer(self.link.probing(len(copies), time.monotonic()), 1)
         for packet in copies:
             await self._paced(len(packet[3]), pacer)

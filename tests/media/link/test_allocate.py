@@ -32,15 +32,15 @@ def test_a_lone_viewer_keeps_the_main_layer_as_long_as_it_makes_a_picture() -> N
     assert places(150) == [Place.THIN]
     assert places(70) == [Place.THIN]
     assert plan(CAMERA, {"a": Viewer(60, Place.THIN)}).thin_kbit_s == pytest.approx(54)
-    assert places(30) == [Place.STILLS]
+    assert places(25) == [Place.STILLS]
 
 
 def test_up_needs_more_than_down() -> None:
     assert places(210) == [Place.MAIN]
     assert places(210, now=Place.THIN) == [Place.THIN]
     assert places(260, now=Place.THIN) == [Place.MAIN]
-    assert places(45) == [Place.THIN]
-    assert places(45, now=Place.STILLS) == [Place.STILLS]
+    assert places(30) == [Place.THIN]
+    assert places(30, now=Place.STILLS) == [Place.STILLS]
 
 
 def test_a_layer_that_cannot_follow_goes_only_to_who_has_room_for_it() -> None:
