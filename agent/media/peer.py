@@ -17,6 +17,7 @@ from aiortc.sdp import SessionDescription
 
 from agent.media.offer import SDP_ERRORS, Offer
 from agent.media.parts import Part
+from agent.media.video_part import VideoPart
 from agent.media.ways.config import IceConfig
 from agent.media.ways.supply import Supply
 from agent.media.wire import MediaError
@@ -59,7 +60,7 @@ class Peer:
             part.attach(self.connection)
         try:
             await self.connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-            self._supply.equip(self.connection)
+            self._supply.equip(self.connection, self.renew)
             await self.connection.setLocalDescription(await self.connection.createAnswer())
         except (InternalError, InvalidAccessError, InvalidStateError, OperationError) as error:
             raise MediaError("refused", f"the offer cannot be answered: {error}") from error
@@ -98,6 +99,12 @@ class Peer:
         if not self._gone:
             self._gone = True
             self._on_gone(self.session, why)
+
+    def renew(self) -> None:
+        """Another path holds."""
+        for part in self.parts:
+            if isinstance(part, VideoPart):
+                part.renew()
 
     def let_go(self) -> None:
         """Of cameras and devices, at once; the goodbye may take its time."""

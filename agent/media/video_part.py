@@ -59,6 +59,11 @@ class VideoPart:
             before.outs.discard(self._out)
             self._out.take(self._subscribe())
 
+    def renew(self) -> None:
+        """The path was replaced: what was lost in between cannot be decoded over."""
+        if self._out is not None and self._out.subscription is not None:
+            self._out.subscription.request_keyframe()
+
     def _subscribe(self) -> Subscription:
         if self._out is not None and not self._closed:
             self.pipeline.outs.add(self._out)

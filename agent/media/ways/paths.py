@@ -200,6 +200,15 @@ class Keeper:
             kept.append(found.protocol)
         kept = kept[-MAX_SOCKETS:]
         gone = [p for p in connection._protocols if p not in kept]
+        checks = [
+            pair.task
+            for pair in connection._check_list
+            if pair.protocol in gone and pair.task is not None
+        ]
+        for task in checks:
+            task.cancel()
+        if checks:
+            await asyncio.wait(checks)
         connection._protocols[:] = kept
         connection._check_list[:] = [p for p in connection._check_list if p.protocol in kept]
         await _close(gone)

@@ -54,13 +54,10 @@ class Supply:
             return ()
 
     def equip(
-        self, connection: RTCPeerConnection, on_lost: Callable[[], bool] = lambda: False
+        self,
+        connection: RTCPeerConnection,
+        on_replaced: Callable[[], None],
+        on_lost: Callable[[], bool] = lambda: False,
     ) -> Keeper | None:
         """Before `setLocalDescription`."""
-
-        def replaced() -> None:
-            # What was lost in between cannot be decoded over: begin anew.
-            for sender in connection.getSenders():
-                sender._send_keyframe()
-
-        return equip(connection, self.servers(), on_lost=on_lost, on_replaced=replaced)
+        return equip(connection, self.servers(), on_lost=on_lost, on_replaced=on_replaced)

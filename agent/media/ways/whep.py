@@ -345,8 +345,7 @@ class Whep:
             log.info("session %s goes on as it was: %s", session, error)
         else:
             if (peer := self._peers.get(session)) is not None:
-                for sender in peer.connection.getSenders():
-                    sender._send_keyframe()
+                peer.renew()
         finally:
             await restart.abandon()
 

@@ -95,7 +95,7 @@ class _Session:
         self._part.attach(self.connection)
         (transceiver,) = self.connection.getTransceivers()
         transceiver.direction = "sendonly"
-        self._supply.equip(self.connection, on_lost=self._path_lost)
+        self._supply.equip(self.connection, self._part.renew, on_lost=self._path_lost)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = offer_text(self.connection.localDescription.sdp)
         self._offer = Fragment.of_sdp(offer)
@@ -200,8 +200,7 @@ class _Session:
                 await asyncio.sleep(RESTART_AGAIN_S)
             else:
                 self._lost.clear()
-                for sender in self.connection.getSenders():
-                    sender._send_keyframe()
+                self._part.renew()
                 return
             finally:
                 await restart.abandon()
