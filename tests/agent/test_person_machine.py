@@ -1,5 +1,5 @@
-"""No sequence of positions, buttons, commands, restarts and clock jumps leaves a standing alarm of a
-person silent and unacknowledged, or ends a latched one or a call for help by itself."""
+"""No sequence of positions, buttons, commands, restarts and clock jumps leaves a standing alarm of
+a person silent and unacknowledged, or ends a latched one or a call for help by itself."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ import { colourOf } from "./colour.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
 import { More } from "./more.js";
+import { PersonStrip } from "./person.js";
 import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
@@ -18,6 +19,7 @@ import { VideoPane } from "./video.js";
  * @property {(unit: Unit) => string} nameOf
  * @property {(ms: number) => string} ageText
  * @property {(id: string) => void} select
+ * @property {import("./person.js").Order} order a command
  */
 
 export class Card {
@@ -36,6 +38,7 @@ export class Card {
     this.battery = new BatteryGauge();
     this.signal = new SignalGauge();
     this.more = new More();
+    this.person = new PersonStrip(context.order);
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
       this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
       this.battery.node, this.age, this.link);
@@ -44,7 +47,7 @@ export class Card {
     this.empty = el("p", "card-empty");
     this.place = el("span", "card-place");
     this.counts = el("span", "card-counts");
-    this.node = el("article", "card", this.head,
+    this.node = el("article", "card", this.head, this.person.node,
       el("div", "card-body", el("div", "card-video", this.video.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
       this.more.node, el("footer", "card-foot", this.place, this.counts));
@@ -58,6 +61,7 @@ export class Card {
     setClass(this.node, "selected", selected);
     setClass(this.node, "old", old);
     this.#head(unit, old, now);
+    this.person.update(unit, now);
     this.#readings(unit, now);
     this.#foot(unit);
     const camera = unit.state.status?.cameras?.find(({ state }) => state !== "disabled")?.name ?? "";

@@ -14,6 +14,7 @@ import { labelled, localName, named, onLanguage, proposeLanguage, startLanguage,
 import { Live } from "./live.js";
 import { Log } from "./log.js";
 import { FleetMap } from "./map.js";
+import { isHeldBack } from "./person.js";
 import { ageParts } from "./reading.js";
 import { Siren } from "./siren.js";
 import { Tabs } from "./tabs.js";
@@ -104,10 +105,16 @@ function select(id) {
   redraw();
 }
 
+/** @type {import("./person.js").Order} */
+function order(unit, verb, args, what) {
+  void commands.give({ unit: unit.id, name: nameOf(unit), verb, args, what, key: `${unit.id}:${verb}` })
+    .finally(redraw);
+}
+
 /** @param {Unit} unit @returns {Card} */
 function cardOf(unit) {
   let card = cards.get(unit.id);
-  if (!card) cards.set(unit.id, (card = new Card(unit.id, { nameOf, ageText, select })));
+  if (!card) cards.set(unit.id, (card = new Card(unit.id, { nameOf, ageText, select, order })));
   return card;
 }
 
@@ -139,7 +146,7 @@ function redrawUnits() {
 function redrawAlarms() {
   const standing = fleet.alarms();
   alarmBar.update(standing, live.connected && broker !== "lost", now());
-  siren.sound(standing.filter(({ alarm }) => isOpen(alarm)).map((one) => (
+  siren.sound(standing.filter(({ unit, alarm }) => isOpen(alarm) && !isHeldBack(unit, alarm)).map((one) => (
     { id: `${keyOf(one)}:${one.alarm.state}:${one.alarm.rank}`, rank: one.alarm.rank })));
 }
 

@@ -122,7 +122,35 @@
  * @property {number} until
  * @property {Dose[]} [doses]
  *
+ * @typedef {object} Sos a call for help
+ * @property {"queued"|"reached"|"unconfirmed"|"confirmed"|"cancelled"} stage
+ * @property {boolean} [silent]
+ * @property {number} [since]
+ * @property {string} [by]
+ * @property {string} [reason]
+ *
+ * @typedef {object} Zone
+ * @property {string} id
+ * @property {Record<string, string>} [name]
+ * @property {"hot"|"warm"|"cold"} kind
+ * @property {boolean|null} [inside]
+ * @property {[number, number]|null} [center]
+ * @property {number|null} [radius_m]
+ * @property {[number, number][]} [polygon]
+ *
+ * @typedef {object} Person whoever carries a unit, and what protects them
+ * @property {Sos|null} [sos]
+ * @property {string} [motion]
+ * @property {number|null} [no_motion_at]
+ * @property {"waiting"|"due"|"missed"} [check_in]
+ * @property {number|null} [check_in_due]
+ * @property {boolean} [driving]
+ * @property {Zone[]} [zones]
+ * @property {boolean} [protected]
+ * @property {string[]} [unprotected]
+ *
  * @typedef {object} Status
+ * @property {Person} [person]
  * @property {string} unit
  * @property {Record<string, string>} name
  * @property {string} profile

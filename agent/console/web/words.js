@@ -3,11 +3,13 @@
  * tests/console/page/words.test.mjs holds them to the same keys and the same fill-ins.
  */
 import { CODES } from "./codes.js";
+import { PERSON_WORDS } from "./personwords.js";
 import { QUANTITIES } from "./quantities.js";
 
 export const WORDS = {
   ...QUANTITIES,
   ...CODES,
+  ...PERSON_WORDS,
 
   // the frame
   "app": { zh: "前哨", en: "Outpost" },
