@@ -20,6 +20,7 @@ from agent.delivery.rows import Row
 from agent.messages import Ack, Class, Clock, Command, Event, Mark, Outcome
 from agent.mqtt import Message
 from agent.outbox import Outbox
+from agent.settings.authority import VERBS
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Commands:
 
     def handle(self, topic: topics.Topic, message: Message, uplink: Any) -> None:
         """One command, whatever it is.  `uplink`: `config` (name, verbs, signers), `respond`."""
-        verb = topic.path[1]
+        verb = topics.verb_of(topic.path[1])
         head = _Head()
         ran = False
         try:
@@ -176,6 +177,8 @@ class Commands:
                 "wrong_mark",
                 f"this unit is marked {self._mark.value!r}, the command {command.mark.value!r}",
             )
+        if verb not in self.verbs and verb in VERBS:
+            raise RefusedError("unavailable", f"this unit has nothing that {verb!r} could move")
         if verb not in self.verbs:
             known = ", ".join(sorted(self.verbs))
             raise RefusedError("unknown_verb", f"there is no verb {verb!r}; known are {known}")

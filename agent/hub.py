@@ -24,6 +24,7 @@ OnAlarms = Callable[[list[Alarm]], None]
 OnReading = Callable[[Reading], None]
 OnAged = Callable[[Reading, float], None]
 """A reading and its age in seconds."""
+OnTake = Callable[[Reading, float], bool]
 
 
 class Hub:
@@ -51,6 +52,8 @@ class Hub:
         self._calibrations = calibrations or {}
         self._judges = judges
         self._mark = mark
+        self.takes: OnTake = lambda reading, at: True
+        """Whether a reading of this moment (monotonic) becomes a record."""
         self._mismatched: set[tuple[str, str, str]] = set()
         self._refused: set[str] = set()
 
@@ -71,7 +74,8 @@ class Hub:
         self._check_unit(reading)
         key = (source, reading.quantity)
         self.latest[key] = reading
-        self._outbox.append(Class.READINGS, reading, newest=f"{source}/{reading.quantity}")
+        if self.takes(reading, now):
+            self._outbox.append(Class.READINGS, reading, newest=f"{source}/{reading.quantity}")
         if isinstance(sample, Fix) and sample.time is not None and sample.mode >= 2:
             if sample.quality is Quality.GOOD:
                 self._clock.gnss(sample.time, now - sample.at)

@@ -16,7 +16,16 @@ import msgspec
 
 from agent.clock import UnitClock, boottime_ms
 from agent.delivery.rows import Epoch, Row
-from agent.messages import Class, Clock, Envelope, EpochStatus, Event, epoch_order, join_record
+from agent.messages import (
+    Class,
+    Clock,
+    Envelope,
+    EpochStatus,
+    Event,
+    epoch_order,
+    in_incident,
+    join_record,
+)
 from agent.store import Store
 
 STALL_S = 0.02
@@ -44,6 +53,9 @@ class _Guess(msgspec.Struct, frozen=True):
 class Outbox:
     """Made once per run, on the loop."""
 
+    absent = "retention"
+    """Why a number that is not held does not come."""
+
     def __init__(self, store: Store, clock: UnitClock) -> None:
         self.store = store
         self.clock = clock
@@ -57,6 +69,8 @@ class Outbox:
         """Each is told of a record once, when it is made; it must not wait."""
         self._seq = 0
         self._prev: dict[str, int] = {}
+        self.incident = ""
+        """The id that every record carries from now on; empty: none."""
         self._waiting: dict[int, Row] = {}
         """Appended and not handed to the listeners yet."""
         self._stall: asyncio.TimerHandle | None = None
@@ -70,7 +84,7 @@ class Outbox:
         row = Row(
             epoch=self.epoch.id, seq=self._seq, klass=klass.value, prev=self._prev.get(klass, 0),
             t=self.clock.now_ms(), clock=self.clock.source.value, mono=boottime_ms(),
-            body=_encode(body),
+            body=in_incident(_encode(body), self.incident),
         )  # fmt: skip
         self._prev[klass] = self._seq
         if newest and (newest in self.newest or len(self.newest) < NEWEST_MAX):

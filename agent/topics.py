@@ -63,6 +63,17 @@ def parse(topic: str) -> Topic:
     return Topic(words[0] == "outpost-exercise", words[2], words[3], tuple(words[4:]))
 
 
+def command_level(verb: str) -> str:
+    """The level that names a verb after `cmd/`: `alarm-ack` for `alarm.ack`.  Some brokers carry no
+    point in a topic; all carry a hyphen, which no verb has."""
+    return verb.replace(".", "-")
+
+
+def verb_of(level: str) -> str:
+    """The verb that a level after `cmd/` names, in either form."""
+    return level.replace("-", ".")
+
+
 def command_filters(org: str, unit: str, *, exercise: bool) -> list[str]:
     """What a unit subscribes to: commands and WebRTC offers for itself, commands for all."""
     own = unit_root(org, unit, exercise=exercise)

@@ -199,13 +199,21 @@ def _session(broker: Running, name: str, meanwhile: Callable[[], None]) -> str:
 
 
 async def command(broker: Running, folder: Path) -> str:
+    return await _commanded(broker, folder, "alarm.ack")
+
+
+async def command_hyphen(broker: Running, folder: Path) -> str:
+    return await _commanded(broker, folder, "alarm-ack")
+
+
+async def _commanded(broker: Running, folder: Path, level: str) -> str:
     async with (
         center(broker.port) as heard,
         unit(folder / "store", uplink_config(broker.port)) as made,
     ):
         await connected(made)
         made.alarms([alarm()])
-        heard.command("alarm.ack", {"alarm": "none"})
+        heard.command(level, {"alarm": "none"})
         await until(lambda: bool(heard.of(Class.ACK)), "the ack comes", WAIT_S)
         return "yes"
 
@@ -274,7 +282,8 @@ TRIALS: dict[str, Trial] = {
     "the same over its kill -9": session_restart,
     "the same client id takes over": takeover,
     "response topic and correlation data": response,
-    "a command with a point in its verb (`alarm.ack`)": command,
+    "a command with a point in its verb (`cmd/alarm.ack`)": command,
+    "the same with a hyphen (`cmd/alarm-ack`)": command_hyphen,
     f"unit: link cut, {BACKLOG:,} records in the backlog": cut,
     "unit: broker killed with kill -9 in full flow": killed,
 }

@@ -33,8 +33,12 @@ PATTERNS: dict[str, tuple[Step, ...]] = {
     "prealarm": ((True, True, 0.05), (False, False, 0.1), (True, True, 0.05), (False, False, 0.8)),
     # a tick each 3 s: press the button
     "prompt": ((True, True, 0.05), (False, False, 2.95)),
+    # two soft ticks each 5 s: a message or a task waits
+    "message": ((True, True, 0.05), (True, False, 0.25), (True, True, 0.05), (False, False, 4.65)),
     # even short blinks without sound: the code is being entered
     "code": ((True, False, 0.25), (False, False, 0.25)),
+    # three quick ticks, far apart, and a lamp that stays on: danger at another, not here
+    "neighbour": ((True, True, 0.05), (True, False, 0.1)) * 3 + ((True, False, 2.0),),
     "fault": _CHIRP + _WINK * 4,
 }
 

@@ -16,6 +16,7 @@ import msgspec
 from agent import messages, topics
 from agent.center.contract import PLAIN
 from agent.center.receiver import Receiver
+from agent.delivery import compression
 from agent.messages import Class
 from agent.verbs import ARGUMENTS
 
@@ -34,7 +35,7 @@ def mistakes_of(topic: str, payload: bytes) -> list[str]:
     kind = next((kind for form, kind in PLAIN.items() if _fits(form, parsed.path)), None)
     try:
         if kind is not None:
-            message = msgspec.json.decode(payload, type=kind)
+            message = msgspec.json.decode(compression.expand(payload), type=kind)
             return list(_about(parsed, message))
         if parsed.path[0] in list(Class) and len(parsed.path) == 1:
             Receiver().feed(parsed, payload)
@@ -65,7 +66,7 @@ def _about(topic: topics.Topic, message: Any) -> Iterator[str]:
     if epoch is not None:
         messages.epoch_order(epoch)
     if isinstance(message, messages.Command):
-        verb = topic.path[1]
+        verb = topics.verb_of(topic.path[1])
         if verb not in ARGUMENTS:
             yield f"there is no verb {verb!r}; known are {', '.join(sorted(ARGUMENTS))}"
         else:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from agent import topics
 from agent.center.receiver import Gap
 from agent.console.center import Center, NotReachedError
 from agent.console.problem import problem, read_json
@@ -76,7 +77,7 @@ class Commands:
             id=uuid.uuid4().hex, by=by, issued=time.time_ns() // 1_000_000, mark=self._mark,
             args=args,
         )  # fmt: skip
-        topic = self._center.topic(unit, f"cmd/{verb}")
+        topic = self._center.topic(unit, f"cmd/{topics.command_level(verb)}")
         await self._center.publish(topic, msgspec.json.encode(command), expiry_s=EXPIRES_S)
         return command.id
 

@@ -85,6 +85,7 @@ class MediaHost:
         self._frames_before = 0
         self._restarts = 0
         self._overlay: wire.Overlay | None = None
+        self._limit = wire.Limit(kbit_s=0)
         self._waiting: dict[str, asyncio.Future[wire.OfferReply]] = {}
         self._microphone = wire.Microphone(open=False)
         self._sessions: set[str] = set()
@@ -142,6 +143,19 @@ class MediaHost:
         if self._writer is not None:
             self._send(wire.CloseSession(session=session))
 
+    def switch(self, session: str, camera: str) -> None:
+        """Show another camera in a session that runs.  MediaError: no such camera."""
+        name = self._camera(camera)
+        if self._writer is not None:
+            self._send(wire.SwitchCamera(session=session, camera=name))
+
+    def limit(self, kbit_s: int) -> None:
+        """What all viewers together may take from now on, while alarms and readings need the
+        link; 0: no limit."""
+        self._limit = wire.Limit(kbit_s=kbit_s)
+        if self._writer is not None:
+            self._send(self._limit)
+
     def open_microphone(self, on: bool) -> None:
         """Whether who listens may hear it, from now on."""
         self._microphone = wire.Microphone(open=on)
@@ -166,6 +180,15 @@ class MediaHost:
         self._leases[name] = (request, time.monotonic() + lease_s)
         if self._writer is not None:
             self._send(request)
+
+    def still_soon(self, camera: str, period_s: float, lease_s: float) -> str:
+        """See to it that `on_still` is called for this camera, and leave alone who has asked for
+        stills already; the camera's name.  MediaError."""
+        name = self._camera(camera)
+        lease = self._leases.get(name)
+        if lease is None or lease[1] - time.monotonic() < lease[0].period_s + lease_s:
+            self.stills(name, period_s, lease_s)
+        return name
 
     def stop_stills(self, camera: str) -> None:
         """MediaError: no such camera."""
@@ -248,6 +271,8 @@ class MediaHost:
         """What a new process must know beside its configuration."""
         if self._overlay is not None:
             self._send(self._overlay)
+        if self._limit.kbit_s:
+            self._send(self._limit)
         self._send(self._microphone)
         now = time.monotonic()
         for request, until in list(self._leases.values()):

@@ -11,10 +11,21 @@ from agent.messages.command import Ack, Command, Outcome
 from agent.messages.dose import Dose, Exposure
 from agent.messages.event import Event
 from agent.messages.link import Link, UplinkStatus
+from agent.messages.media import Chunk, MediaItem
+from agent.messages.neighbour import NeighbourAlarm, NeighbourStatus
+from agent.messages.orders import ShownMessage, Task, TaskState, Urgency
 from agent.messages.person import PersonStatus, SosStatus, ZoneStatus
 from agent.messages.position import CRS, FixBody, fix_body
 from agent.messages.reading import Reading
-from agent.messages.record import Batch, Envelope, Skipped, epoch_order, join_record
+from agent.messages.record import (
+    Batch,
+    Envelope,
+    InIncident,
+    Skipped,
+    epoch_order,
+    in_incident,
+    join_record,
+)
 from agent.messages.rollup import Rolled, Rollup
 from agent.messages.rtc import Answer, Offer, Still
 from agent.messages.status import (
@@ -22,6 +33,7 @@ from agent.messages.status import (
     CameraStatus,
     EpochStatus,
     LimitStatus,
+    RelayedUnit,
     SourceStatus,
     Status,
 )
@@ -37,6 +49,7 @@ __all__ = [
     "Answer",
     "Batch",
     "CameraStatus",
+    "Chunk",
     "Class",
     "Clock",
     "Command",
@@ -46,23 +59,33 @@ __all__ = [
     "Event",
     "Exposure",
     "FixBody",
+    "InIncident",
     "LimitStatus",
     "Link",
     "Mark",
+    "MediaItem",
+    "NeighbourAlarm",
+    "NeighbourStatus",
     "Offer",
     "Outcome",
     "PersonStatus",
     "Reading",
+    "RelayedUnit",
     "Rolled",
     "Rollup",
+    "ShownMessage",
     "Skipped",
     "SosStatus",
     "SourceStatus",
     "Status",
     "Still",
+    "Task",
+    "TaskState",
     "UplinkStatus",
+    "Urgency",
     "ZoneStatus",
     "epoch_order",
     "fix_body",
+    "in_incident",
     "join_record",
 ]

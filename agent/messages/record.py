@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.messages.base import Clock, Mark
+from agent.messages.base import Clock, Mark, Wire
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,13 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """UTC ms."""
     clock: Clock
     late: bool = False
+
+
+class InIncident(Wire, frozen=True, kw_only=True):
+    """What stands in a record beside its envelope and its body."""
+
+    incident: str = ""
+    """The incident at which it was made; left out where none was set."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +43,20 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark
     reason: str
     """`class`, `quantity`: this center takes none of them; `retention`: the unit does not hold them
-    any more; `size`: larger than this broker takes; `thinned`: a roll-up stands for them, and
+    any more; `relay`: the vehicle that relays the unit does not (the unit itself may: ask
+    it); `size`: larger than this broker takes; `thinned`: a roll-up stands for them, and
     `later`: nothing does yet, the readings themselves come when there is room, or by `resend`."""
     ranges: tuple[tuple[int, int], ...]
     """First and last number, both included, in order."""
+
+
+def in_incident(body: bytes, incident: str) -> bytes:
+    """A body (a JSON object as bytes) that carries the incident's id, before it is stored: so it is
+    the same by whichever way it comes.  What carries one already stays."""
+    if not incident or body.startswith(b'{"incident":'):
+        return body
+    head = msgspec.json.encode(InIncident(incident=incident))
+    return head if body == b"{}" else head[:-1] + b"," + body[1:]
 
 
 def join_record(envelope: Envelope, body: bytes) -> bytes:

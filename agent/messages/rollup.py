@@ -6,6 +6,7 @@ import msgspec
 
 from agent.messages.base import Clock, Mark, Wire
 from agent.messages.position import FixBody
+from drivers import Quality
 
 
 class Rolled(Wire, frozen=True, kw_only=True):
@@ -22,6 +23,8 @@ class Rolled(Wire, frozen=True, kw_only=True):
     max: float | None = None
     mean: float | None = None
     last: float | None = None
+    quality: Quality
+    """Of the last reading."""
     qualities: dict[str, int]
     """How many readings of each quality."""
     fix: FixBody | None = None

@@ -7,6 +7,8 @@ import msgspec
 from agent.messages.base import SCHEMA_VERSION, Clock, Mark, Wire
 from agent.messages.dose import Exposure
 from agent.messages.link import UplinkStatus
+from agent.messages.neighbour import NeighbourStatus
+from agent.messages.orders import ShownMessage, Task
 from agent.messages.person import PersonStatus
 
 
@@ -68,6 +70,16 @@ class Air(Wire, frozen=True, kw_only=True):
     mg_m3_per_ppm: dict[str, float] = msgspec.field(default_factory=dict)
 
 
+class RelayedUnit(Wire, frozen=True, kw_only=True):
+    """A unit whose records come through this one."""
+
+    unit: str
+    pending: int = 0
+    """Records of it here that this center has not acknowledged."""
+    t: int | None = None
+    """UTC ms at which its last record came; none: not since this unit was started."""
+
+
 class Status(Wire, frozen=True, kw_only=True):
     """Retained on `status`: who a unit is and how it does; the greatest (epoch, version) counts."""
 
@@ -103,5 +115,21 @@ class Status(Wire, frozen=True, kw_only=True):
     """None: no gas is measured in ppm."""
     exposure: Exposure | None = None
     """Of who carries the unit now; none where nobody does."""
+    relays: tuple[RelayedUnit, ...] = ()
+    """Whom this center hears of through this unit."""
     person: PersonStatus | None = None
     """Of the same person, and of what protects them."""
+    neighbours: NeighbourStatus | None = None
+    """None: the unit does not listen for neighbours."""
+    division: str = ""
+    """Code of the administrative division that the unit belongs to (GB/T 2260: six digits)."""
+    parent: str = ""
+    """The unit that this one belongs to: a kit's vehicle."""
+    incident: str = ""
+    """The incident that every record carries now; empty: none."""
+    rates: str = ""
+    """The profile by which readings become records; empty: each does."""
+    messages: tuple[ShownMessage, ...] = ()
+    """Shown at the unit, and not confirmed there yet."""
+    tasks: tuple[Task, ...] = ()
+    """Not over."""

@@ -15,7 +15,18 @@ from agent.commands import Verb
 from agent.media.host import MediaHost
 from agent.messages import Alarm
 from agent.outbox import Outbox
-from agent.verbs import alarms, configuration, delivery, person, talk, video, wearer
+from agent.verbs import (
+    alarms,
+    configuration,
+    delivery,
+    orders,
+    person,
+    rates,
+    talk,
+    video,
+    wearer,
+)
+from agent.verbs import media as media_verbs
 
 ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     **delivery.ARGUMENTS,
@@ -24,6 +35,9 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     **talk.ARGUMENTS,
     **wearer.ARGUMENTS,
     **person.ARGUMENTS,
+    **orders.ARGUMENTS,
+    **rates.ARGUMENTS,
+    **media_verbs.ARGUMENTS,
     **configuration.ARGUMENTS,
 }
 """What `args` of each verb must be."""

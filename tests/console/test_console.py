@@ -190,7 +190,7 @@ async def test_a_command_goes_to_the_unit_and_its_outcome_to_the_page(
     async with house.http.post(url, json={"args": {"alarm": "gas1/cl2/high"}}) as answer:
         assert answer.status == 202
         sent = (await answer.json())["id"]
-    command = await unit.hears("cmd/alarm.ack")
+    command = await unit.hears("cmd/alarm-ack")
     assert command["id"] == sent
     assert (command["by"], command["mark"]) == ("console", "exercise")
     assert command["args"] == {"alarm": "gas1/cl2/high"}
@@ -318,7 +318,7 @@ async def test_stills_are_asked_for_by_lease_while_somebody_looks(house: House, 
     async with house.http.get(url) as answer:
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "1"
-    command = await unit.hears("cmd/video.start")
+    command = await unit.hears("cmd/video-start")
     assert command["args"] == {
         "camera": "front",
         "mode": "stills",
@@ -335,7 +335,7 @@ async def test_stills_are_asked_for_by_lease_while_somebody_looks(house: House, 
         assert answer.status == 200
         assert answer.content_type == "image/jpeg"
         assert await answer.read() == bytes.fromhex("ffd8ffd9")
-    starts = [path for path, _ in unit.heard if path == "cmd/video.start"]
+    starts = [path for path, _ in unit.heard if path == "cmd/video-start"]
     assert len(starts) == 1, "the lease still holds"
 
 

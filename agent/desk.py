@@ -1,0 +1,66 @@
+"""What centers order of a unit beside its instruments: messages, tasks, the incident, how densely
+readings are recorded, snapshots.  Each part is its own; here they get what they need of the unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.gallery import Gallery
+from agent.orders.book import Orders
+from agent.orders.incident import Incident
+from agent.rates import Rates
+from agent.settings.rates import RatesProfile
+from agent.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from agent.app import App
+
+
+class Desk:
+    """Made once per run, when hub, speech and media are there."""
+
+    def __init__(self, app: App, group: asyncio.TaskGroup) -> None:
+        hub, config = app.hub, app.config
+        self._app = app
+        self.incident = Incident(
+            config.unit.incident, app.outbox, on_event=hub.event, on_change=app.soon
+        )
+        self.orders = Orders(
+            app.store, app.clock, on_event=hub.event, on_change=app.soon, say=app.speech.say
+        )
+        self.rates = Rates(config.rates, self._stands, hub.event, self._limit_links)
+        self.snapshots = Snapshots(
+            app.media, app.outbox, Path(config.store.dir), group,
+            readings=hub.latest.values, fix=lambda: app.engine.fix, on_event=hub.event,
+        )  # fmt: skip
+        self.gallery = Gallery()
+        if config.cameras:
+            self.gallery.providers.append(self.snapshots)
+        hub.takes = self.rates.takes
+        app.spot.orders = self.orders
+
+    def begin(self) -> None:
+        """Go on as before a restart."""
+        self.orders.begin()
+        self.incident.begin()
+        self._limit_links(self.rates.profile)
+
+    def tick(self, at: float) -> None:
+        """At least twice a second; monotonic seconds."""
+        self.orders.tick()
+        self.rates.tick(at)
+        self.snapshots.tick()
+
+    def _stands(self, source: str, quantity: str) -> bool:
+        """An alarm of what this source says of a quantity stands."""
+        return any(
+            (alarm.source, alarm.quantity) == (source, quantity)
+            for alarm in self._app.engine.active()
+        )
+
+    def _limit_links(self, profile: RatesProfile) -> None:
+        for uplink in self._app.uplinks:
+            uplink.channel.ration.limit(profile.rate_kbit_s, profile.budget_mb_per_day)

@@ -1,0 +1,26 @@
+"""The verbs of the parts that a unit has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.commands import Verb
+from agent.verbs import media, orders, person, rates, talk, wearer
+
+if TYPE_CHECKING:
+    from agent.app import App
+
+
+def verbs(app: App) -> dict[str, Verb]:
+    """Beside what every unit knows (`verb_table`)."""
+    unit, desk = app.config.unit, app.desk
+    return {
+        **(wearer.verbs(app.exposures) if app.exposures is not None else {}),
+        **person.verbs(app.responder),
+        **talk.verbs(app.watching),
+        **orders.verbs(desk.orders, desk.incident),
+        **rates.verbs(desk.rates, lambda: {quantity for _, quantity in app.hub.latest}),
+        **media.verbs(
+            unit.id, unit.mark, desk.gallery, desk.snapshots if app.config.cameras else None
+        ),
+    }
