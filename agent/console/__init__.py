@@ -38,6 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--instructor-token-file", type=Path, metavar="FILE", help="who has it may lead the drill"
     )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE",
+        help="serve HTTPS with this certificate: browsers give a microphone off loopback only so",
+    )  # fmt: skip
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its key (PEM, no password)")
+    parser.add_argument(
+        "--tls-self-signed", type=Path, metavar="FOLDER",
+        help="HTTPS with a certificate made once and kept there; its fingerprint is printed",
+    )  # fmt: skip
     parser.add_argument("--lang", choices=("zh", "en"), default="zh", help="(%(default)s)")
     parser.add_argument(
         "--map", metavar="FILE.pmtiles|URL", help="base map; without it a graticule"

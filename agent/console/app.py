@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from agent import __version__, topics
 from agent.center.receiver import Gap
+from agent.console import tls
 from agent.console.access import Access
 from agent.console.cards import Cards
 from agent.console.center import Center, NotReachedError
@@ -234,6 +235,8 @@ async def serve(options: Options) -> None:
         loop.add_signal_handler(number, stop.set)
     async with running(options) as url:
         _log.info("the page is at %s", url)
+        if options.tls is not None:
+            _log.info("its certificate's SHA-256 is %s", tls.fingerprint(options.tls[0]))
         if options.ready_file is not None:
             options.ready_file.write_text(url + "\n", encoding="utf-8")
         await stop.wait()
@@ -250,7 +253,8 @@ async def running(options: Options) -> AsyncIterator[str]:
         host, port = runner.addresses[0][:2]
         async with asyncio.TaskGroup() as group:
             parts = group.create_task(console.run(), name="console")
-            yield f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+            scheme = "http" if options.tls is None else "https"
+            yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
             parts.cancel()
     finally:
         await runner.cleanup()
@@ -258,7 +262,8 @@ async def running(options: Options) -> AsyncIterator[str]:
 
 async def _listen(runner: web.AppRunner, options: Options) -> None:
     try:
-        await web.TCPSite(runner, options.host, options.port).start()
+        context = None if options.tls is None else tls.context(*options.tls)
+        await web.TCPSite(runner, options.host, options.port, ssl_context=context).start()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

@@ -49,6 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """0: any that is free."""
     token: str = ""
     instructor_token: str = ""
+    tls: tuple[Path, Path] | None = None
+    """Certificate and key; None: plain HTTP."""
     lang: str = "zh"
     map: MapSource = MapSource()
     map_file: Path | None = None
@@ -78,6 +80,7 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
             "so that not everybody there can give commands"
         )
     source, file = _read_map(args.map, args.map_datum)
+    certificate = _read_tls(args)
     return Options(
         broker=broker,
         org=args.org,
@@ -88,12 +91,29 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
         instructor_token=read_token(args.instructor_token_file)
         if args.instructor_token_file
         else "",
+        tls=certificate,
         lang=args.lang,
         map=source,
         map_file=file,
         ready_file=args.ready_file,
         static_dir=static_dir,
     )
+
+
+def _read_tls(args: argparse.Namespace) -> tuple[Path, Path] | None:
+    """OptionError, TlsError."""
+    from agent.console import tls
+
+    if args.tls_self_signed is not None:
+        if args.tls_cert is not None or args.tls_key is not None:
+            raise OptionError("--tls-self-signed makes a certificate: drop --tls-cert, --tls-key")
+        return tls.self_signed(args.tls_self_signed, args.host)
+    if args.tls_cert is None and args.tls_key is None:
+        return None
+    if args.tls_cert is None or args.tls_key is None:
+        raise OptionError("--tls-cert and --tls-key are given together")
+    tls.context(args.tls_cert, args.tls_key)
+    return args.tls_cert, args.tls_key
 
 
 def _read_broker(args: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import secrets
 import time
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import hdrs, web
@@ -27,6 +28,7 @@ MAX_WAITING = 16
 MAX_SESSIONS = 256
 MAX_SDP_BYTES = 64 * 1024
 SDP = "application/sdp"
+NOTE = "Outpost-Note"
 
 _STATUS_OF = {
     "not_found": HTTPStatus.NOT_FOUND,
@@ -103,7 +105,12 @@ class Whep:
             status=201,
             text=answer.sdp,
             content_type=SDP,
-            headers={hdrs.LOCATION: f"/whep/session/{session}", hdrs.ETAG: f'"{session}"'},
+            headers={
+                hdrs.LOCATION: f"/whep/session/{session}",
+                hdrs.ETAG: f'"{session}"',
+                # What the answer lacks (no voice, and why), for a header percent-encoded.
+                NOTE: quote(answer.detail),
+            },
         )
 
     async def delete(self, request: web.Request) -> web.Response:
