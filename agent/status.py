@@ -32,6 +32,7 @@ class Statements:
             software=f"outpost {__version__}", epoch=app.outbox.epoch.name,
             version=self._version, t=app.clock.now_ms(), clock=app.clock.source,
             state=self.state, epochs=app.outbox.epochs(), pending=uplink.cursor.pending(),
+            uplink=uplink.channel.ration.status(),
             sources=self._sources(),
             cameras=tuple(
                 CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)

@@ -29,6 +29,8 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 """A compressed payload (content type application/json+zstd) begins with it."""
 PAYLOAD_MAX = 1_000_000
 """Bytes that a compressed payload may become."""
+LATER = ("thinned", "later")
+"""Reasons on `skipped` of numbers that come all the same, when the link has room."""
 RECORDS = ("readings", "alarms", "events", "media", "ack")
 GAP_AGE_S = 2.0
 """Records may overtake each other on their way: a younger hole closes by itself."""
@@ -43,18 +45,29 @@ class Epoch:
         # All of 1..floor are settled, so that `seen` stays small.
         self.floor = 0
         self.known = 0
-        # A heap of the ranges that the unit says will not come.
+        # A heap of the ranges that the unit says will not come, or only later.
         self.void: list[tuple[int, int]] = []
+        # Of those the numbers that come later: below the floor, and no repeat when they do.
+        self.later: set[int] = set()
         self.asked_at: dict[int, float] = {}
 
     def take(self, seq: int) -> bool:
         """False: a repeat.  The first copy of a number counts."""
         self.known = max(self.known, seq)
+        if seq in self.later:
+            self.later.remove(seq)
+            return True
         if seq <= self.floor or seq in self.seen:
             return False
         self.seen.add(seq)
         self._rise()
         return True
+
+    def will_come_later(self, first: int, last: int) -> None:
+        """The link has no room for them now: no gap, and no repeat when they come."""
+        numbers = range(max(first, self.floor + 1), last + 1)
+        self.later.update(seq for seq in numbers if seq not in self.seen)
+        self.will_not_come(first, last)
 
     def will_not_come(self, first: int, last: int) -> None:
         """This center does not take them, or the unit does not hold them any more."""
@@ -110,7 +123,7 @@ class Center:
         self.epochs: dict[tuple[str, str], Epoch] = {}
 
     def on_connect(self, client: mqtt.Client, *_: Any) -> None:
-        for name in (*RECORDS, "status", "skipped"):
+        for name in (*RECORDS, "status", "skipped", "rollups"):
             client.subscribe(f"{self.root}/+/{name}", qos=1)
 
     def on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
@@ -130,7 +143,15 @@ class Center:
         epoch = self.epochs.setdefault((body["unit"], body["epoch"]), Epoch())
         if message.topic.endswith("/skipped"):
             for first, last in body["ranges"]:
-                epoch.will_not_come(first, last)
+                if body["reason"] in LATER:
+                    epoch.will_come_later(first, last)
+                else:
+                    epoch.will_not_come(first, last)
+            return
+        if message.topic.endswith("/rollups"):
+            # In place of thinned readings; it has no number, and is nothing to count.
+            sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
             return
         for record in body["records"]:
             if record.get("event") == "retention" and "classes" not in record["data"]:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from agent import messages, topics
+from agent.delivery import compression
 from agent.messages import Class
 from agent.verbs import ARGUMENTS
 
@@ -34,6 +35,7 @@ PLAIN: dict[tuple[str, ...], type[msgspec.Struct]] = {
     ("alarms", "active"): messages.ActiveAlarms,
     ("link", "+"): messages.Link,
     ("skipped",): messages.Skipped,
+    ("rollups",): messages.Rollup,
     ("still", "+"): messages.Still,
     ("cmd", "+"): messages.Command,
     ("rtc", "+", "offer"): messages.Offer,
@@ -47,6 +49,7 @@ SAYS = {
     "link/+": "one way of a unit to one center; retained, and the will of that way",
     "skipped": "numbers that do not come to this center, and why: no gap; QoS 1, not retained",
     "still/+": "a picture where no video path exists; QoS 0",
+    "rollups": "readings thinned to a period's figures, where a link does not bear them all; QoS 1",
     "cmd/+": "a command to a unit, or to all units of an org",
     "rtc/+/offer": "WebRTC: a viewer's offer",
     "rtc/+/answer": "WebRTC: the unit's answer, or why there is none",
@@ -127,7 +130,9 @@ def asyncapi() -> dict[str, Any]:
             "title": "Outpost",
             "version": f"{messages.SCHEMA_VERSION}.0.0",
             "description": "What a field unit and a command center say to each other over MQTT 5 "
-            "or 3.1.1.  For drills the root is outpost-exercise/v1.",
+            "or 3.1.1.  For drills the root is outpost-exercise/v1.  Records and roll-ups may be "
+            f"one zstd frame of the JSON, of at most {compression.MOST_BYTES} bytes (content type "
+            f"{compression.CONTENT_TYPE}), where an uplink's `compress` says so.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

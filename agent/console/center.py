@@ -26,6 +26,7 @@ _FILTERS = (
     "media",
     "ack",
     "skipped",
+    "rollups",
     "still/+",
     "rtc/+/answer",
     "rtc/+/close",

@@ -15,6 +15,7 @@ import msgspec
 from agent import topics
 from agent.center.gap_closer import GapCloser
 from agent.center.receiver import Gap, Receiver, Record
+from agent.delivery import compression
 from agent.messages import (
     ActiveAlarms,
     Alarm,
@@ -22,6 +23,8 @@ from agent.messages import (
     FixBody,
     Link,
     Mark,
+    Rolled,
+    Rollup,
     Status,
     epoch_order,
 )
@@ -128,6 +131,8 @@ class Units:
                 self._receiver.feed(topic, payload)
                 self._unit(topic.unit).counted = False
                 return []
+            case ("rollups",):
+                return self._rollup(topic, payload)
             case _:
                 return self._records(topic, payload)
 
@@ -206,6 +211,15 @@ class Units:
         unit.state.alarms = active.alarms
         return [{"type": "active", "unit": topic.unit, "alarms": unit.state.alarms}]
 
+    def _rollup(self, topic: topics.Topic, payload: bytes) -> list[Update]:
+        rollup = _decode(payload, Rollup, topic)
+        state = self._unit(topic.unit).state
+        records = [_last_of(rollup, rolled) for rolled in rollup.rolled if rollup.ranges]
+        for record in records:
+            _take_reading(state, record)
+        shown = [_shown(record) for record in records]
+        return [{"type": "records", "unit": topic.unit, "records": shown}]
+
     def _records(self, topic: topics.Topic, payload: bytes) -> list[Update]:
         if len(topic.path) != 1 or topic.path[0] not in _UPDATE_OF:
             return []
@@ -230,12 +244,25 @@ class Units:
         return [{"type": kind, "unit": topic.unit, "record": record} for record in shown]
 
 
+def _last_of(rollup: Rollup, rolled: Rolled) -> Record:
+    """As if the last reading had come by itself: it will, later, under its own number."""
+    body: dict[str, Any] = {"source": rolled.source, "quantity": rolled.quantity}
+    body |= {"unit": rolled.unit, "quality": rolled.quality, "value": rolled.last}
+    body |= {"period_s": rollup.period_s}
+    if rolled.fix is not None:
+        body["fix"] = msgspec.to_builtins(rolled.fix)
+    return Record(
+        unit=rollup.unit, epoch=rollup.epoch, seq=rollup.ranges[-1][1], prev=0, t=rollup.until,
+        clock=rollup.clock, late=False, mark=rollup.mark, klass=Class.READINGS, body=body,
+    )  # fmt: skip
+
+
 def _decode(payload: bytes, kind: Any, topic: topics.Topic) -> Any:
     """A retained message of a unit, checked like a batch."""
     where = "/".join((topic.unit, *topic.path))
     try:
-        read = msgspec.json.decode(payload, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        read = msgspec.json.decode(compression.expand(payload), type=kind)
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"{where}: expected {kind.__name__}, but {error}") from error
     if read.unit != topic.unit:
         raise ValueError(f"{where}: the payload names unit {read.unit!r}")

@@ -33,6 +33,13 @@ class Cursor:
         """The connection is gone: what was on its way is unsettled again."""
         self._claimed = {number: ranges.copy() for number, ranges in self.settled.items()}
 
+    def learn(self) -> None:
+        """The store could be opened only now: what was acknowledged of earlier epochs."""
+        for number, ranges in self._store.marks.get(self._uplink, {}).items():
+            if number not in self.settled:
+                self.settled[number] = ranges.copy()
+                self._claimed[number] = ranges.copy()
+
     def claim(self, rows: Iterable[Row]) -> None:
         for row in rows:
             _of(self._claimed, row.epoch).add(row.seq, row.seq)
@@ -101,6 +108,20 @@ class Cursor:
             claimed = self._claimed.get(epoch) or Ranges()
             if holes := list(claimed.holes(held.first, held.last)):
                 waiting.append((epoch, holes[::-1] if newest else holes))
+        return waiting
+
+    def unclaimed_of(self, asked: dict[int, Ranges]) -> list[tuple[int, list[tuple[int, int]]]]:
+        """As `unclaimed`, of these numbers of these epochs alone."""
+        waiting = []
+        for epoch in sorted(set(asked) & set(self._store.epochs)):
+            claimed, held = self._claimed.get(epoch) or Ranges(), self._store.epochs[epoch]
+            holes = [
+                hole
+                for first, last in asked[epoch]
+                for hole in claimed.holes(max(first, held.first), min(last, held.last))
+            ]
+            if holes:
+                waiting.append((epoch, holes))
         return waiting
 
     def pending(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from agent.delivery.channel import Channel
+from agent.delivery.channel import SMALL_BYTES, Channel
 from agent.delivery.cursor import Cursor
 from agent.delivery.pauses import Pauses
 from agent.delivery.ranges import Ranges
@@ -23,6 +23,7 @@ FEW = 4
 ones would compress badly, one large one would hold up what is live."""
 LOOK = 20_000
 """Records whose numbers are looked at in one go."""
+HELD_BACK_S = 2.0
 RECORD_BYTES = 200
 """Of the first record, before any has been seen."""
 URGENT_ORDER = (Class.ALARMS, Class.ACK)
@@ -45,9 +46,11 @@ class History:
         send: Callable[[list[Row]], int],
         rush: Callable[[list[Row]], bool],
         hand_newest: Callable[[], None],
+        gathered: Callable[[int], Ranges],
     ) -> None:
         """`send` gives how many bytes the rows have become; `rush` takes urgent ones, False: it has
-        enough of them; `hand_newest`: the newest state goes out before all history."""
+        enough of them; `hand_newest`: the newest state goes out before all history; `gathered`:
+        what of an epoch will be in a roll-up."""
         self.changed = asyncio.Event()
         """Set when something waits no more."""
         self._records = records
@@ -60,12 +63,16 @@ class History:
         self._newest_first = config.history == "newest"
         self._order = [klass for klass in ORDER if klass in config.classes]
         self._send, self._rush, self._hand_newest = send, rush, hand_newest
+        self._gathered = gathered
         self._record_bytes = float(RECORD_BYTES)
         self._wake = asyncio.Event()
         self._wanted: set[Class] = set()
         """Classes of which the store may hold something that nobody has claimed."""
         self._absent_due = False
         self._newest_due = False
+        self._asked: dict[int, Ranges] = {}
+        """By epoch: what the center wants again, whatever the budget says."""
+        self._held_back_at: float | None = None
 
     # -- what others tell --------------------------------------------------------------------
 
@@ -80,6 +87,12 @@ class History:
     def want_all(self) -> None:
         self._wanted = set(self._filter.classes)
         self.look_for_absent()
+
+    def asked(self, epoch: int, first: int, last: int) -> None:
+        """The center wants these numbers again."""
+        self._asked.setdefault(epoch, Ranges()).add(first, last)
+        self._skips.unsay(epoch, first, last)
+        self.want_all()
 
     def look_for_absent(self) -> None:
         """Something may wait that is not wanted, or not held any more."""
@@ -104,14 +117,16 @@ class History:
                 # The newest state under its own numbers; history fills in what lies between.
                 self._newest_due = False
                 self._hand_newest()
-            if self._now() >= not_before and (most := self._most()):
+            asked = bool(self._asked)
+            if self._now() >= not_before and (most := self._most(asked=asked)):
                 if classes := [klass for klass in self._order if self._is_due(klass)]:
-                    count = await self._fetch(classes, most)
+                    count = await self._fetch(classes, most, asked=asked)
                     not_before = max(not_before, self._now() - 1.0) + count / self._rate
                     continue
                 if self._absent_due and not self._pauses:
                     await self._skip_absent()
                     continue
+            self._tell_later()
             await self._wait(not_before)
 
     def _now(self) -> float:
@@ -120,10 +135,25 @@ class History:
     def _is_due(self, klass: Class) -> bool:
         return klass in self._wanted and klass not in self._pauses
 
-    def _most(self) -> int:
+    def _tell_later(self) -> None:
+        """Budget or rate hold history back: what waits in it is no gap.  A catch-up that goes on is
+        not told of, nor one that is held back for a moment."""
+        if not self._wanted or not self._channel.holds_history_back():
+            self._held_back_at = None
+        elif self._held_back_at is None:
+            self._held_back_at = self._now()
+        elif self._now() - self._held_back_at >= HELD_BACK_S:
+            for epoch, holes in self._cursor.unclaimed():
+                # What is in a roll-up to come is told of with it.
+                gathered = self._gathered(epoch)
+                for first, last in holes:
+                    for a, b in gathered.holes(first, last):
+                        self._skips.say_once(epoch, a, b, "later")
+
+    def _most(self, *, asked: bool) -> int:
         """Records that may be sent now; 0: rather wait until it is worth a message."""
-        room = self._channel.history_room()
-        if room < self._channel.pace.limit // 2 // FEW:
+        room = self._channel.history_room(asked=asked)
+        if room < min(SMALL_BYTES, self._channel.pace.limit // 2 // FEW):
             return 0
         return max(1, min(BATCH, round(room / FEW / self._record_bytes)))
 
@@ -143,9 +173,9 @@ class History:
         self._rush(await self._unclaimed(classes, BATCH // FEW))
         return True
 
-    async def _fetch(self, classes: list[Class], most: int) -> int:
+    async def _fetch(self, classes: list[Class], most: int, *, asked: bool) -> int:
         wanted = []
-        for row in await self._unclaimed(classes, most):
+        for row in await self._unclaimed(classes, most, asked=asked):
             if reason := self._filter.reason(row):
                 self._skips.leave_out(row.epoch, row.seq, row.seq, reason)
                 self._cursor.count_unwanted(row.epoch, -1)
@@ -158,17 +188,25 @@ class History:
             self._record_bytes += (max(1.0, each) - self._record_bytes) / 4
         return len(wanted)
 
-    async def _unclaimed(self, classes: Sequence[Class], most: int) -> list[Row]:
+    async def _unclaimed(
+        self, classes: Sequence[Class], most: int, *, asked: bool = False
+    ) -> list[Row]:
         """Rows of one class and epoch that wait, in order of their numbers; none: these classes
-        are not wanted any more."""
-        newest = self._newest_first and classes[0] not in URGENT_ORDER
-        self._wanted -= set(classes)
-        for epoch, holes in self._cursor.unclaimed(newest=newest):
+        are not wanted any more, or nothing waits of what was `asked` for."""
+        newest = self._newest_first and classes[0] not in URGENT_ORDER and not asked
+        if asked:
+            waiting = self._cursor.unclaimed_of(self._asked)
+        else:
+            waiting = self._cursor.unclaimed(newest=newest)
+            self._wanted -= set(classes)
+        for epoch, holes in waiting:
             if rows := await self._records.store.read(epoch, holes, classes, most, newest):
                 self._wanted |= set(classes)
                 # While the store was asked, the live lane may have taken some.
                 free = (row for row in rows if not self._cursor.is_claimed(row))
                 return sorted(free, key=lambda row: row.seq)
+        if asked:
+            self._asked.clear()
         return []
 
     # -- what never goes out -------------------------------------------------------------------
@@ -184,7 +222,7 @@ class History:
             for first, last in holes:
                 await self._skip_range(epoch, first, last)
         for epoch, first, last in self._cursor.deleted():
-            self._skips.leave_out(epoch, first, last, "retention")
+            self._skips.leave_out(epoch, first, last, self._records.absent)
         self._cursor.forget_unwanted()
         self.changed.set()
 
@@ -197,5 +235,5 @@ class History:
             for a, b in held:
                 self._skips.leave_out(epoch, a, b, "class")
             for a, b in held.holes(first, upto):
-                self._skips.leave_out(epoch, a, b, "retention")
+                self._skips.leave_out(epoch, a, b, self._records.absent)
             first = upto + 1

@@ -14,13 +14,14 @@ import logging
 from collections import deque
 
 from agent.delivery.batches import Batch, Batches
-from agent.delivery.channel import FAILURE, OVERHEAD_BYTES, Answer, Channel
+from agent.delivery.channel import FAILURE, OVERHEAD_BYTES, Answer, Channel, Lane
 from agent.delivery.cursor import Cursor
 from agent.delivery.history import History
 from agent.delivery.pauses import Pauses
 from agent.delivery.records import Records
 from agent.delivery.rows import Row
 from agent.delivery.skips import Filter, Skips
+from agent.delivery.thinning import Thinning
 from agent.messages import Class, Event
 from agent.outbox import URGENT
 from agent.settings.tables import UnitConfig, UplinkConfig
@@ -60,12 +61,13 @@ class Lanes:
         self._batches = Batches(records, unit)
         self._skips = Skips(unit, root, cursor, records.store)
         self._pauses = Pauses()
+        self._thinning = Thinning(records, unit, root, channel, self._skips)
         self._urgent: deque[Row] = deque()
         self._live: deque[Row] = deque()
         self._history = History(
             records, cursor, channel, self._skips, self._filter, self._pauses, config,
             send=lambda rows: self._send(rows, late=True), rush=self._rush,
-            hand_newest=self._hand_newest,
+            hand_newest=self._hand_newest, gathered=self._thinning.gathered,
         )  # fmt: skip
         self.settled = self._history.changed
         """Set when something has been acknowledged."""
@@ -83,6 +85,7 @@ class Lanes:
         """What was on its way is unsettled again."""
         self._urgent.clear()
         self._live.clear()
+        self._thinning.close()
         self._skips.close()
         self._cursor.release_all()
 
@@ -99,7 +102,7 @@ class Lanes:
     def resend(self, epoch: int, first: int, last: int) -> int:
         """Send again what is held of these numbers, and tell what is not; how many are held."""
         count = self._cursor.again(epoch, first, last)
-        self._history.want_all()
+        self._history.asked(epoch, first, last)
         return count
 
     def not_held(self, epoch: str, first: int, last: int) -> None:
@@ -108,9 +111,18 @@ class Lanes:
             if self._records.is_past(epoch):
                 self._skips.add(epoch, first, last, "retention")
 
+    def say_skipped(self, epoch: str, first: int, last: int, reason: str) -> None:
+        """Tell that these numbers do not come this way."""
+        self._skips.add(epoch, first, last, reason)
+
     def look_for_absent(self) -> None:
         """Retention has deleted: what it took before this center got it is told."""
         self._history.look_for_absent()
+
+    def look_again(self) -> None:
+        """The store could be opened only now, and may hold what waits."""
+        self._cursor.learn()
+        self._history.want_all()
 
     # -- urgent and live ---------------------------------------------------------------------
 
@@ -126,8 +138,37 @@ class Lanes:
         klass = Class(row.klass)
         if klass in self._pauses and klass not in URGENT:
             return
+        if klass is Class.READINGS and self._is_thinned(row):
+            return
         self._enqueue(row)
         self._channel.pump()
+
+    def _is_thinned(self, row: Row) -> bool:
+        """Goes into a roll-up; the row itself waits, and history brings it when there is room."""
+        self._channel.saw_reading()
+        period_s = self._channel.period_s
+        if period_s and (row in self._thinning or self._thinning.take(row, period_s)):
+            self._history.want(Class.READINGS)
+            return True
+        return False
+
+    def detail_changed(self) -> None:
+        """What waits of the readings goes the new way, in the order of its numbers."""
+        self._thinning.end()
+        if not self._channel.period_s:
+            return
+        rows = list(self._live)
+        self._live.clear()
+        for row in rows:
+            if row.klass != Class.READINGS or not self._is_thinned(row):
+                self._live.append(row)
+            else:
+                self._cursor.release(row.epoch, [row.seq])
+
+    def tell_thinned(self) -> None:
+        """The center is about to hear of a greater number: roll-ups that are not over yet stand
+        for what lies before it."""
+        self._thinning.tell()
 
     def _leave_out(self, row: Row, reason: str) -> None:
         """Told at once where the marks stay in few pieces; else history will come by."""
@@ -170,7 +211,11 @@ class Lanes:
 
     @property
     def waits(self) -> bool:
-        return bool(self._urgent or self._live)
+        return bool(self._urgent or self._live or self._thinning.waits)
+
+    @property
+    def series(self) -> int:
+        return len(self._records.newest)
 
     def wake(self) -> None:
         self._history.wake()
@@ -179,12 +224,15 @@ class Lanes:
         return self._send_lane(self._urgent, self._most_bytes())
 
     def send_live(self) -> bool:
+        if self._thinning.send():
+            return True
         return self._send_lane(self._live, self._channel.live_room())
 
     def _send_lane(self, lane: deque[Row], room: int) -> bool:
         """One message of the first rows of a lane, of about `room` bytes; at least one row."""
         if not lane:
             return False
+        self._thinning.tell()
         rows = [lane.popleft()]
         size = len(rows[0].body) + RECORD_BYTES
         while lane and len(rows) < BATCH and _goes_with(lane[0], rows[0]):
@@ -209,7 +257,7 @@ class Lanes:
         size, how = 0, {"late": late, "compress": self._channel.compress}
         for batch in self._batches.make(rows, most=self._most_bytes(), **how):
             if batch.payload:
-                self._publish(batch)
+                self._publish(batch, Lane.HISTORY if late else Lane.LIVE)
                 size += len(batch.payload)
             else:
                 self._give_up(batch)
@@ -228,12 +276,13 @@ class Lanes:
         }
         self._records.tell(Event(event="not_sent", source=self._name, detail=detail, data=data))
 
-    def _publish(self, batch: Batch) -> None:
+    def _publish(self, batch: Batch, lane: Lane) -> None:
         klass, epoch = Class(batch.rows[0].klass), batch.rows[0].epoch
         seqs = [row.seq for row in batch.rows]
         self._channel.publish(
             f"{self._root}/{klass}", batch.payload,
-            lambda answer: self._answered(klass, epoch, seqs, answer), urgent=klass in URGENT,
+            lambda answer: self._answered(klass, epoch, seqs, answer),
+            lane=Lane.URGENT if klass in URGENT else lane, records=len(seqs),
         )  # fmt: skip
 
     def _answered(self, klass: Class, epoch: int, seqs: list[int], answer: Answer) -> None:

@@ -45,6 +45,10 @@ class Records(Protocol):
     """One unit's records."""
 
     @property
+    def absent(self) -> str:
+        """Why a number that is not held does not come: the reason on `skipped`."""
+
+    @property
     def store(self) -> Shelf: ...
 
     @property

@@ -66,6 +66,8 @@ class Skips:
         self._topic = f"{root}/skipped"
         self._waiting: dict[tuple[str, str], Ranges] = {}
         """By the epoch's name and the reason."""
+        self._said: dict[int, Ranges] = {}
+        """By epoch's id: what will come later, and has been said to."""
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._retry_s = RETRY_S[0]
@@ -90,6 +92,18 @@ class Skips:
         """As `add`, of an epoch by its id, if that is held."""
         if held := self._shelf.epochs.get(epoch):
             self.add(held.name, first, last, reason)
+
+    def say_once(self, epoch: int, first: int, last: int, reason: str) -> None:
+        """These numbers do not come now; what has been said of them already is not repeated."""
+        said = self._said.setdefault(epoch, Ranges())
+        for a, b in list(said.holes(first, last)):
+            said.add(a, b)
+            self.say(epoch, a, b, reason)
+
+    def unsay(self, epoch: int, first: int, last: int) -> None:
+        """The center has asked for them: it may have to be told anew."""
+        if epoch in self._said:
+            self._said[epoch].remove(first, last)
 
     def add(self, epoch: str, first: int, last: int, reason: str) -> None:
         """These numbers do not go to this center."""
