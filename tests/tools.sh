@@ -8,6 +8,9 @@ command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted
 command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v espeak-ng >/dev/null || wanted="$wanted espeak-ng"
 command -v ip >/dev/null || [ -x /sbin/ip ] || wanted="$wanted iproute2"
+command -v turnserver >/dev/null || wanted="$wanted coturn"
+[ -n "$(ls /usr/lib/*/gstreamer-1.0/libgstwebrtc.so 2>/dev/null)" ] ||
+  wanted="$wanted gstreamer1.0-plugins-bad gstreamer1.0-nice gstreamer1.0-plugins-good gstreamer1.0-libav gir1.2-gst-plugins-bad-1.0 python3-gi"
 # Playwright's own Node links to it; a bare Debian lacks it.
 [ -n "$(ls /usr/lib/*/libatomic.so.1 /usr/lib*/libatomic.so.1 2>/dev/null)" ] ||
   wanted="$wanted libatomic1"
