@@ -8,6 +8,7 @@ are left out (`CHINESE` says which).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 import cv2
@@ -71,10 +72,19 @@ class Painter:
     def __init__(self, config: MediaConfig) -> None:
         self._config = config
         self._values: Values | None = None
+        self.listeners: set[Callable[[Overlay], None]] = set()
+        """Told of each overlay, in the thread that shows it."""
 
     def show(self, overlay: Overlay) -> None:
         """Draw these values from now on."""
         self._values = Values(overlay, time.monotonic())
+        for listener in tuple(self.listeners):
+            listener(overlay)
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """The last one."""
+        return self._values.overlay if self._values is not None else None
 
     @property
     def mark(self) -> Mark:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LINGER_S = 2.0
 """A viewer who reloads the page finds the camera still open."""
 BACKOFF_S = (0.5, 10.0)
+AGAIN = "; decoded and encoded again, which takes {cost:.0%} of a core"
 COST_S = 5.0
 """What encoding costs is measured over this."""
 
@@ -213,6 +214,7 @@ class Pipeline:
         pen = Pen()
         unwanted_since: float | None = None
         began, spent = time.monotonic(), time.thread_time()
+        stated = False
         for moment in source.moments:
             now = time.monotonic()
             self._say("live", source.note)
@@ -226,6 +228,10 @@ class Pipeline:
             if now - began > COST_S:
                 self._cost = (time.thread_time() - spent) / (now - began)
                 began, spent = now, time.thread_time()
+                if source.note and not source.passes and not stated:
+                    # Once: each change of words would be an event.
+                    stated = True
+                    source.note += AGAIN.format(cost=self._cost)
 
     def _process(self, moment: Moment, source: Pictures, pen: Pen, now: float) -> None:
         lease = self._lease

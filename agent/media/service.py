@@ -8,6 +8,7 @@ import time
 
 from agent.media import wire
 from agent.media.adapt import Adapter
+from agent.media.data_part import DataPart
 from agent.media.overlay import Painter
 from agent.media.parts import Part
 from agent.media.peer import Peers
@@ -119,7 +120,8 @@ class Service:
 
     def _parts(self, request: wire.OfferRequest) -> list[Part]:
         """What a session that is offered shall carry."""
-        return [VideoPart(request.session, self._pipelines[request.camera])]
+        video = VideoPart(request.session, self._pipelines[request.camera])
+        return [video, DataPart(video, self._painter, self._pipelines)]
 
     def _switch(self, message: wire.SwitchCamera) -> None:
         for part in self._peers.parts(message.session):

@@ -29,8 +29,9 @@ class VideoPart:
 
     def check(self, offer: SessionDescription) -> None:
         """MediaError."""
+        _check(self.pipeline)
         check_video(offer)
-        self.open()
+        self.pipeline.hold(self.session)
 
     def open(self) -> None:
         """MediaError: the camera is known to be down.  (For who offers: there is none to check.)"""
