@@ -43,12 +43,16 @@ class Prompt(NamedTuple):
     """Among alarms' ranks: what is more urgent goes before it."""
     pattern: str
     key: str
-    """Of what is spoken."""
+    """Of what is spoken; empty: it has been spoken of."""
+    always: bool = False
+    """It sounds while driving, too."""
 
 
 PREALARM = Prompt(2.5, "prealarm", "no_motion_soon")
 CHECK_IN = Prompt(3.5, "prompt", "check_in_due")
 CODE = Prompt(1.5, "code", "sos_code")
+NEIGHBOUR = Prompt(3.2, "neighbour", "", always=True)
+"""What is dangerous at a unit nearby: before a fault of one's own, after the gas one stands in."""
 CONFIRMED = Prompt(1.5, "sos_confirmed", "sos_confirmed")
 
 
@@ -90,7 +94,8 @@ class Annunciator:
         worst = min(sounding, key=lambda alarm: alarm.rank, default=None)
         prompt = min(prompts, default=None)
         if prompt is not None and (worst is None or prompt.rank < worst.rank):
-            return Shown(prompt.pattern, lamp_only=driving and prompt.rank >= QUIET_RANK)
+            quiet = driving and prompt.rank >= QUIET_RANK and not prompt.always
+            return Shown(prompt.pattern, lamp_only=quiet)
         if worst is not None:
             return Shown(_pattern(worst, stage), lamp_only=driving and worst.rank >= QUIET_RANK)
         if any(alarm.code == "sos" for alarm in audible):

@@ -20,6 +20,7 @@ from agent.clock import UnitClock
 from agent.commands import Commands
 from agent.config import Config
 from agent.delivery.retention import Deleted, keep_within
+from agent.desk import Desk
 from agent.exposures import Exposures
 from agent.hub import Hub
 from agent.incident import record as incident
@@ -30,10 +31,12 @@ from agent.messages import (
     Reading,
 )
 from agent.mqtt import Message
+from agent.neighbours.part import NeighbourPart
 from agent.on_the_spot import OnTheSpot
 from agent.outbox import Outbox
 from agent.overlay import Overlay
 from agent.person.responder import Responder
+from agent.relay.relay import Relay
 from agent.rtc import Signalling, still_message
 from agent.settings import evidence
 from agent.settings.reconfigure import Reconfigure
@@ -45,8 +48,7 @@ from agent.status import Statements
 from agent.store import Store
 from agent.supervise import Source
 from agent.uplink import Uplink
-from agent.verbs import person as person_verbs
-from agent.verbs import talk, verb_table, wearer
+from agent.verbs import parts, verb_table
 from agent.vitals import Vitals
 from agent.watching import Watching
 from drivers.bus import Buses
@@ -94,36 +96,45 @@ class App:
         self.speech = Speech(config.person.speech, self.hub.event)
         self.responder = Responder(
             config.person, unit.profile.value, self.engine, store, self.clock,
-            on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self._soon,
+            on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self.soon,
             is_settled=self._is_settled, unprotected=self._unprotected,
         )  # fmt: skip
         self.spot = OnTheSpot(
             self.engine, self.clock, self.responder, self.speech, self.hub.alarms, self.hub.event
         )
+        self.near = NeighbourPart(
+            config.neighbours, unit, self.clock, self.outbox.epoch.name, store, self.engine,
+            self.speech,
+            on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self._heard_nearby,
+        )  # fmt: skip
+        self.spot.near = self.near
         person = Wearer(name=unit.wearer, id=unit.wearer_id)
         if unit.profile is not Profile.MONITOR or person != Wearer():
             self.exposures = Exposures(
                 self.engine, store, self.clock, hold_s=silent_s, configured=person,
-                on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self._soon,
+                on_alarms=self.hub.alarms, on_event=self.hub.event, on_change=self.soon,
             )  # fmt: skip
         self.media = MediaHost(
             wire.MediaConfig(
                 unit=unit.id, mark=unit.mark, cameras=config.cameras,
                 title=unit.name.get("zh", unit.id), enabled=config.media.enabled,
-                voice=config.media.voice, limits=config.media.limits,
+                max_kbit_s=config.media.max_kbit_s,
+                voice=config.media.voice, limits=config.media.limits, ice=config.media.ice,
+                whip=config.media.whip, whep=config.media.whep,
             ),
             on_still=self._still, on_event=self._media_event,
             on_stats=lambda stats: self.watching.stats(stats),
         )  # fmt: skip
         self.watching = Watching(self.media, config.media.voice, self.hub.event)
+        self.watching.say, self.watching.said = self.speech.say, self.speech.quiet
+        self.watching.is_called = lambda: self.responder.calls.call is not None
+        self.watching.is_discreet = self._is_discreet
+        self.desk = Desk(self, group)
         self.commands = Commands(unit.id, unit.mark, self.outbox)
         self.commands.verbs = verb_table(
             self.outbox, self.engine, self.clock, self.media, self.hub.alarms
         )
-        if self.exposures is not None:
-            self.commands.verbs |= wearer.verbs(self.exposures)
-        self.commands.verbs |= person_verbs.verbs(self.responder)
-        self.commands.verbs |= talk.verbs(self.watching)
+        self.commands.verbs |= parts.verbs(self)
         self.signalling = Signalling(
             unit, self.clock, self.media, self.watching, group, self.hub.event
         )
@@ -144,16 +155,34 @@ class App:
             for uplink in config.uplinks
         ]  # fmt: skip
         self._status_due = asyncio.Event()
+        self.relay: Relay | None = None
+        if config.relay.enabled:
+            self.relay = Relay(
+                config.relay, unit, self.uplinks, self.clock, Path(config.store.dir),
+                self.outbox.tell, self.soon,
+            )  # fmt: skip
 
-    def _soon(self) -> None:
+    def soon(self) -> None:
+        """The status is worth telling anew."""
         self._status_due.set()
 
     def _dose(self, reading: Reading, age_s: float) -> None:
         if self.exposures is not None:
             self.exposures.reading(reading, age_s)
 
+    def _heard_nearby(self) -> None:
+        """In the turn that heard it."""
+        self.spot.show(self.engine.active())
+        self.soon()
+
     def _person(self, reading: Reading, age_s: float) -> None:
+        self.near.reading(reading, time.monotonic() - age_s)
         self.responder.reading(reading, age_s)
+
+    def _is_discreet(self) -> bool:
+        """A silent call for help stands: nothing may be noticed."""
+        call = self.responder.calls.call
+        return call is not None and call.silent
 
     def _is_settled(self, number: tuple[int, int]) -> bool:
         """Whether some broker has acknowledged this record."""
@@ -167,19 +196,32 @@ class App:
 
     # -- what parts tell ---------------------------------------------------------------------
 
+    def store_opened(self, kept: dict[str, bytes]) -> None:
+        """A store that could not be opened at the start has been: what stood before stands again,
+        and what it holds goes out."""
+        standing = {alarm.alarm for alarm in self.engine.active()}
+        saved = [one for one in _saved_alarms(kept) if one.message.alarm not in standing]
+        changes = self.engine.restore(saved, time.monotonic(), self.clock.now_ms())
+        self._announce(changes)
+        self.hub.record(changes)
+        for uplink in self.uplinks:
+            uplink.look_again()
+
     def restore_alarms(self) -> None:
         """What stood before a restart is announced at once."""
-        saved = _saved_alarms(self.store)
+        saved = _saved_alarms(self.store.kept)
         changes = self.engine.restore(saved, time.monotonic(), self.clock.now_ms())
         self._announce(changes)
         self.hub.record(changes)
         if self.exposures is not None:
             self.exposures.begin()
         self.responder.begin()
+        self.desk.begin()
 
     def _announce(self, changes: list[Alarm]) -> None:
         active = self.engine.active()
         self.spot.changed(changes, active)
+        self.near.changed(changes, active)
         self.store.keep("alarms", msgspec.json.encode(self.engine.save()), urgent=True)
         self.overlay.alarms(active)
         for uplink in self.uplinks:
@@ -217,6 +259,7 @@ class App:
 
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
         unit = self.config.unit
+        self.desk.snapshots.still(camera, time_ms, jpeg)
         payload = still_message(unit.id, unit.mark, camera, time_ms, jpeg)
         for uplink in self.uplinks:
             uplink.publish(f"still/{camera}", payload, qos=0)
@@ -226,6 +269,10 @@ class App:
             topic = topics.parse(message.topic)
         except ValueError as error:
             log.warning("uplink %s: %s", uplink.config.name, error)
+            return
+        if self.relay is not None:
+            self.relay.command(uplink, topic, message)
+        if topic.unit not in (self.config.unit.id, topics.ALL_UNITS):
             return
         match topic.path:
             case ("cmd", _):
@@ -243,6 +290,7 @@ class App:
             if self.exposures is not None:
                 self.exposures.tick()
             self.responder.tick()
+            self.desk.tick(now)
             self.spot.show(self.engine.active())
             due = self.engine.next_tick()
             await asyncio.sleep(TICK_S if due is None else min(TICK_S, max(0.01, due - now)))
@@ -295,9 +343,9 @@ class App:
             await asyncio.wait(farewells, timeout=FAREWELL_S)
 
 
-def _saved_alarms(store: Store) -> list[Standing]:
+def _saved_alarms(kept: dict[str, bytes]) -> list[Standing]:
     try:
-        return msgspec.json.decode(store.kept.get("alarms", b"[]"), type=list[Standing])
+        return msgspec.json.decode(kept.get("alarms", b"[]"), type=list[Standing])
     except msgspec.DecodeError as error:
         log.error("the stored alarms cannot be read: %s", error)
         return []
@@ -315,6 +363,7 @@ async def run(config: Config, remote: Remote) -> bool:
         store: Store = await stack.enter_async_context(Store.open(directory))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         app = App(config, store, group)
+        store.on_late.append(app.store_opened)
         stack.enter_context(app.incident)
         reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
         app.commands.verbs |= reconfigure.verbs()
@@ -353,6 +402,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
         "overlay": app.draw_overlay(),
         "media": app.media.run(),
         "speech": app.speech.run(),
+        "neighbours": app.near.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
         "reconfigure": reconfigure.watch(app.store.flush),
     }
@@ -362,6 +412,8 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
         "watchdog": health.feed_watchdog(lambda: not app.store.failed.done()),
         **{f"uplink[{uplink.config.name}]": uplink.run() for uplink in app.uplinks},
     }
+    if app.relay is not None:
+        senders["relay"] = app.relay.run()
     making = [group.create_task(part, name=name) for name, part in makers.items()]
     sending = [group.create_task(part, name=name) for name, part in senders.items()]
     health.notify("READY=1")

@@ -13,7 +13,10 @@ import msgspec
 import drivers
 from agent.alarms.setpoints import Override, SetPoint
 from agent.settings import evidence, set_points
+from agent.settings.neighbours import NeighboursConfig
 from agent.settings.person import PersonConfig
+from agent.settings.rates import RatesConfig
+from agent.settings.relay import RelayConfig
 from agent.settings.tables import (
     BUS_KEYS,
     LINE_KEYS,
@@ -65,6 +68,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     cameras: tuple[CameraConfig, ...]
     media: MediaConfig
     person: PersonConfig
+    neighbours: NeighboursConfig
+    rates: RatesConfig
+    relay: RelayConfig
     uplinks: tuple[UplinkConfig, ...]
 
 
@@ -78,7 +84,10 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     camera: tuple[CameraConfig, ...] = ()
     media: MediaConfig = MediaConfig()
     person: PersonConfig = PersonConfig()
+    neighbours: NeighboursConfig = NeighboursConfig()
+    rates: RatesConfig = RatesConfig()
     uplink: tuple[UplinkConfig, ...] = ()
+    relay: RelayConfig = RelayConfig()
 
 
 def driver_names() -> list[str]:
@@ -120,6 +129,9 @@ def parse(document: Document) -> Config:
         [source for source in sources if source],
     )
     if file is not None:
+        _whip(document, file.media, file.camera)
+        for key, sentence in file.relay.mistakes_in(file.unit, file.uplink):
+            document.mistake(("relay", key), sentence)
         names = [table.get("name") for _, table in _tables(document, "source")]
         _person(document, file.person, names)
     document.raise_mistakes()
@@ -129,7 +141,8 @@ def parse(document: Document) -> Config:
         set_points=points.points, own_points=points.own, limit_changes=points.changes,
         sources=tuple(source for source in sources if source is not None), panel=file.panel,
         cameras=file.camera, media=file.media, person=file.person,
-        uplinks=file.uplink,
+        neighbours=file.neighbours, rates=file.rates,
+        uplinks=file.uplink, relay=file.relay,
     )  # fmt: skip
 
 
@@ -139,6 +152,18 @@ def _tables(document: Document, key: str) -> Iterator[tuple[int, dict[str, Any]]
     for index, table in enumerate(found if isinstance(found, list) else []):
         if isinstance(table, dict):
             yield index, table
+
+
+def _whip(document: Document, media: MediaConfig, cameras: tuple[CameraConfig, ...]) -> None:
+    """Each media server has a name of its own, and a camera that there is."""
+    names = [camera.name for camera in cameras]
+    for index, target in enumerate(media.whip):
+        if target.name in [other.name for other in media.whip[:index]]:
+            document.mistake(("media", "whip", index, "name"), f"{target.name!r} is there already")
+        if target.camera and target.camera not in names:
+            document.mistake(
+                ("media", "whip", index, "camera"), f"there is no camera {target.camera!r}"
+            )
 
 
 def _once(document: Document, key: str, word: str) -> None:

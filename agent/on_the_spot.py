@@ -13,6 +13,9 @@ from agent.alarms.sos import Stage
 from agent.annunciator import DISCREET, Annunciator, Prompt
 from agent.clock import UnitClock
 from agent.messages import Alarm
+from agent.neighbours.part import NeighbourPart
+from agent.orders import book as orders
+from agent.orders.book import Orders
 from agent.person.responder import Responder
 from agent.speech import Speech
 from drivers.panel import Panel
@@ -34,6 +37,8 @@ class OnTheSpot:
         on_event: Callable[..., Any],
     ) -> None:
         self.panel: Panel | None = None
+        self.near: NeighbourPart | None = None
+        self.orders: Orders | None = None
         self.speech = speech
         self._engine = engine
         self._clock = clock
@@ -41,6 +46,8 @@ class OnTheSpot:
         self._annunciator = Annunciator()
         self._on_alarms = on_alarms
         self._on_event = on_event
+        self._pattern = ""
+        """What the panel shows."""
         self._prompted: set[Prompt] = set()
         self._held_down_new = False
         responder.tell = self._tell_caller
@@ -57,9 +64,11 @@ class OnTheSpot:
 
     def show(self, active: tuple[Alarm, ...]) -> None:
         responder = self._responder
-        prompts = responder.prompts()
+        near = self.near.prompts() if self.near is not None else ()
+        told = self.orders.prompts() if self.orders is not None else ()
+        prompts = (*responder.prompts(), *near, *told)
         for prompt in set(prompts) - self._prompted:
-            if prompt.rank < QUIET_RANK or not responder.driving:
+            if prompt.key and (prompt.rank < QUIET_RANK or not responder.driving):
                 self.speech.say(prompt.key, prompt.rank)
         self._prompted = set(prompts)
         if self.panel is None:
@@ -68,6 +77,7 @@ class OnTheSpot:
             active, time.monotonic(), stage=responder.calls.stage, prompts=prompts,
             driving=responder.driving,
         )  # fmt: skip
+        self._pattern = shown.pattern
         self.panel.show(shown.pattern, lamp_only=shown.lamp_only)
         self.panel.lights.heartbeat(not responder.unprotected)
 
@@ -113,6 +123,11 @@ class OnTheSpot:
         help is not: who called has not been answered."""
         if self._responder.pressed():
             return
+        if self.orders is not None and self._pattern == orders.PATTERN:
+            # The button answers what is shown; a message is shown behind every alarm.
+            self.orders.pressed(PANEL)
+            self.show(self._engine.active())
+            return
         for alarm in self._engine.active():
             if alarm.code not in SOS_CODES:
                 self._on_alarms(self._engine.acknowledge(alarm.alarm, PANEL))
@@ -120,4 +135,6 @@ class OnTheSpot:
         if active:
             self._on_event("silenced", PANEL, alarms=[alarm.alarm for alarm in active])
         self._annunciator.silence(active, time.monotonic())
+        if self.near is not None:
+            self.near.silence()
         self.show(active)

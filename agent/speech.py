@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from agent.incident.words import LANGUAGES, word
-from agent.messages import Alarm
+from agent.messages import Alarm, NeighbourAlarm
 from agent.settings.person import SpeechConfig
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "check_in_due": ("请按键报平安", "press the button to check in"),
     "zone_entered": ("进入{zone}", "entering {zone}"),
     "zone_left": ("离开{zone}", "leaving {zone}"),
+    "neighbour": ("附近{who}{what}{code}{where}", "{who} nearby: {what} {code}{where}"),
     "message": ("收到消息：{text}", "message: {text}"),
     "camera_on": ("摄像机已开启", "camera is on"),
     "camera_off": ("摄像机已关闭", "camera is off"),
@@ -97,6 +98,23 @@ class Speech:
                 what="" if own else word(alarm.quantity, language),
                 code=word(alarm.code, language),
             ).strip()
+            for language in self._config.languages
+        })  # fmt: skip
+
+    def neighbour(self, near: NeighbourAlarm, rank: float) -> None:
+        """Say what stands at units nearby, and where."""
+        where = ("", "")
+        if near.distance_m is not None and near.bearing_deg is not None:
+            metres, degrees = max(10, round(near.distance_m, -1)), round(near.bearing_deg)
+            where = (f"，方位{degrees}度，{metres:g}米", f", bearing {degrees}, {metres:g} metres")
+        person = near.code in ("sos", "no_motion")
+        zh, en = SENTENCES["neighbour"]
+        templates = dict(zip(LANGUAGES, ((zh, where[0]), (en, where[1])), strict=True))
+        self._put(rank, "neighbour", {
+            language: templates[language][0].format(
+                who=near.units[0], what="" if person else word(near.quantity, language),
+                code=word(near.code, language), where=templates[language][1],
+            )
             for language in self._config.languages
         })  # fmt: skip
 

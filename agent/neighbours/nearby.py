@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from agent.alarms.standing import HEARD_BY_NEIGHBOURS
+from agent.messages import NeighbourAlarm
 from agent.neighbours.packet import SEEN_MAX, Packet, Seen, Shared
 from drivers.geodesy import Position, bearing_deg, distance_m
 
@@ -45,25 +46,6 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     news: str
     unit: str
     shared: Shared | None = None
-
-
-class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands at one place: `units` have it, the nearest first."""
-
-    code: str
-    """`high`, `over_range`, `sos`, `no_motion`."""
-    quantity: str
-    units: tuple[str, ...]
-    since: int
-    value: float | None = None
-    unit: str = ""
-    distance_m: float | None = None
-    bearing_deg: float | None = None
-    """Of the nearest; None: its place or the own one is not known."""
-    place_age_s: float | None = None
-    lost: bool = False
-    """None of them is within reach any more."""
-    sounds: bool = False
 
 
 _Key = tuple[str, str, int]
@@ -146,7 +128,7 @@ class Nearby:
     def units(self) -> tuple[Neighbour, ...]:
         return tuple(self._units.values())
 
-    def announcements(self, own: Position | None, at: float) -> tuple[Announcement, ...]:
+    def announcements(self, own: Position | None, at: float) -> tuple[NeighbourAlarm, ...]:
         """The most urgent first, and of those the nearest."""
         groups: list[list[tuple[Neighbour, Shared]]] = []
         for entry in self._entries(own):
@@ -211,7 +193,7 @@ class Nearby:
 
     def _announcement(
         self, group: list[tuple[Neighbour, Shared]], own: Position | None, at: float
-    ) -> Announcement:
+    ) -> NeighbourAlarm:
         nearest, first = group[0]
         values = [shared.value for _, shared in group if shared.value is not None]
         worst = min if first.code == "critical" else max
@@ -219,7 +201,7 @@ class Nearby:
         if own is not None and nearest.place is not None:
             distance = round(distance_m(own, nearest.place), 1)
             bearing = round(bearing_deg(own, nearest.place), 1)
-        return Announcement(
+        return NeighbourAlarm(
             code=CLOUD.get(first.code, first.code), quantity=first.quantity,
             units=tuple(dict.fromkeys(known.unit for known, _ in group)),
             since=min(shared.since for _, shared in group),

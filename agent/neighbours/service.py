@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.alarms.standing import HEARD_BY_NEIGHBOURS
-from agent.messages import Alarm, AlarmState, FixBody
+from agent.messages import Alarm, AlarmState, FixBody, NeighbourAlarm, NeighbourStatus
 from agent.neighbours import packet as packets
 from agent.neighbours.guard import Guard, Heard
-from agent.neighbours.nearby import Announcement, Nearby, News
+from agent.neighbours.nearby import Nearby, News
 from agent.neighbours.packet import NONCE_BYTES, SHARED_MAX, Packet, PacketError, Shared
 from agent.neighbours.radio import LOOK_S, Radio
 
@@ -151,18 +151,17 @@ class Neighbours:
         """Whether something at a neighbour is to be heard here."""
         return self._sound and self.nearby.sounds()
 
-    def announcements(self) -> tuple[Announcement, ...]:
-        return self.nearby.announcements(self._place, time.monotonic())
+    def status(self) -> NeighbourStatus:
+        refused = dict(self.refused)
+        if self.radio.oversized:
+            refused["oversized"] = self.radio.oversized
+        return NeighbourStatus(
+            key=self.fingerprint, refused=refused, alarms=self.announcements(),
+            units=tuple(sorted(one.unit for one in self.nearby.units() if not one.lost)),
+        )  # fmt: skip
 
-    def report(self) -> dict[str, object]:
-        """For the control socket."""
-        return {
-            "key": self.fingerprint, "interfaces": sorted(self.radio.joined),
-            "units": [one.unit for one in self.nearby.units() if not one.lost],
-            "heard": self.heard, "sent": self.radio.sent, "unsent": self.radio.unsent,
-            "refused": dict(self.refused), "oversized": self.radio.oversized,
-            "announcements": [msgspec.to_builtins(one) for one in self.announcements()],
-        }  # fmt: skip
+    def announcements(self) -> tuple[NeighbourAlarm, ...]:
+        return self.nearby.announcements(self._place, time.monotonic())
 
     def _hear(self, data: bytes, host: str) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { codeWord, word } from "./lang.js";
 import { More } from "./more.js";
 import { PersonStrip } from "./person.js";
+import { NearbyLines } from "./nearby.js";
 import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
@@ -27,7 +28,9 @@ export class Card {
   constructor(id, context) {
     this.id = id;
     this.context = context;
-    this.video = new VideoPane(id);
+    /** @type {Unit|undefined} */
+    this.unit = undefined;
+    this.video = new VideoPane(id, (verb, args, what) => this.unit && context.order(this.unit, verb, args, what));
     /** @type {Map<string, Tile>} */
     this.tiles = new Map();
     this.name = el("b", "card-name");
@@ -39,6 +42,7 @@ export class Card {
     this.signal = new SignalGauge();
     this.more = new More();
     this.person = new PersonStrip(context.order);
+    this.near = new NearbyLines();
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
       this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
       this.battery.node, this.age, this.link);
@@ -50,7 +54,7 @@ export class Card {
     this.node = el("article", "card", this.head, this.person.node,
       el("div", "card-body", el("div", "card-video", this.video.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
-      this.more.node, el("footer", "card-foot", this.place, this.counts));
+      this.near.node, this.more.node, el("footer", "card-foot", this.place, this.counts));
     this.node.dataset.unit = id;
   }
 
@@ -64,8 +68,12 @@ export class Card {
     this.person.update(unit, now);
     this.#readings(unit, now);
     this.#foot(unit);
+    this.near.update(unit.state.status?.neighbours);
     const camera = unit.state.status?.cameras?.find(({ state }) => state !== "disabled")?.name ?? "";
+    this.unit = unit;
     this.video.camera = camera;
+    this.video.talkable = unit.state.status?.verbs?.includes("talk") ?? false;
+    this.video.events = unit.state.events;
     this.video.reach(!unit.cutOff);
     this.video.update(unit.stills[camera], now);
   }

@@ -93,6 +93,7 @@ function valuesOf({ event, data = {} }) {
         by, camera: text("camera") && ` ${text("camera")}`,
         outcome: outcomeText(code === "ok" ? "done" : "refused", code),
       };
+    case "neighbour_raised": case "neighbour_over": return { code: codeWord("code", text("code")) };
     case "camera": return { state: codeWord("camera", text("state")) };
     case "exposure_closed": return { wearer: text("wearer") || text("wearer_id") || word("log.nobody") };
     case "clock_corrected": return { n: (Number(data.offset_ms ?? 0) / 1000).toFixed(1) };

@@ -167,6 +167,7 @@
  * @property {string[]} [unlimited] gases that nothing judges, `quantity` or `source/quantity`
  * @property {Air|null} [air]
  * @property {Exposure|null} [exposure]
+ * @property {import("./nearby.js").Neighbours|null} [neighbours]
  *
  * @typedef {{received: number, repeated: number, missing: number}} Counts
  * @typedef {[number, number|null]} Point UTC ms and value

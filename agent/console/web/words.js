@@ -177,6 +177,19 @@ export const WORDS = {
   },
   "video.nopackets": { zh: "{n} 秒内没有画面", en: "no picture within {n} s" },
 
+  // voice
+  "voice.listen": { zh: "监听（打开现场话筒）", en: "Listen (opens the microphone there)" },
+  "voice.mute": { zh: "停止监听", en: "Stop listening" },
+  "voice.talk": { zh: "按住讲话（空格键亦可）", en: "Hold to talk (or hold the space bar)" },
+  "voice.release": { zh: "讲话结束", en: "Talk over" },
+  "voice.open": { zh: "保持通话，无须按住", en: "Keep the line open, without holding" },
+  "voice.talks": { zh: "{by} 正在讲话", en: "{by} is talking" },
+  "voice.nomic": { zh: "话筒不可用（{reason}）", en: "No microphone ({reason})" },
+  "voice.insecure": {
+    zh: "讲话须用 HTTPS 打开本页（outpost console --tls-cert），或在本机打开",
+    en: "To talk, open this page by HTTPS (outpost console --tls-cert), or on this machine",
+  },
+
   // the drill
   "drill": { zh: "导调", en: "Instructor" },
   "drill.state.running": { zh: "进行中", en: "running" },
@@ -213,6 +226,15 @@ export const WORDS = {
   },
   "drill.real.sending": { zh: "正在停止演练……", en: "Stopping the exercise…" },
   "cancel": { zh: "取消", en: "Cancel" },
+
+  // what a unit hears of units nearby
+  "near.line": { zh: "◈ 附近 {unit}{count}：{what}", en: "◈ nearby {unit}{count}: {what}" },
+  "near.count": { zh: " 等{n}个单元", en: " and others, {n} units" },
+  "near.where": { zh: "方位 {degrees}°，{metres} 米", en: "bearing {degrees}°, {metres} m" },
+  "near.nowhere": { zh: "位置不明", en: "place not known" },
+  "near.old": { zh: "{seconds} 秒前的位置", en: "place {seconds} s old" },
+  "near.lost": { zh: "已失去联系", en: "out of reach" },
+  "near.off": { zh: "◈ 听不到附近单元：{why}", en: "◈ units nearby are not heard: {why}" },
 
   // what a command came to
   "command.sent": { zh: "已发送：{what}", en: "Sent: {what}" },
