@@ -172,6 +172,15 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     voice: VoiceConfig = VoiceConfig()
     limits: LimitsConfig = LimitsConfig()
+    ice: IceConfig = IceConfig()
+    whip: tuple[WhipConfig, ...] = ()
+    whep: WhepConfig = WhepConfig()
+
+
+_NOT_NEGATIVE = msgspec.Meta(ge=0, description="0 or more; 0: no limit")
+LINK_RATE_KBIT_S = {"wired": 0.0, "4g": 0.0, "satellite": 64.0}
+LINK_BUDGET_MB = {"wired": 0.0, "4g": 1000.0, "satellite": 50.0}
+"""What a kind of link bears where nothing else is given: a slow terminal, usual tariffs."""
 
 
 class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +204,11 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of the readings; empty: all."""
     signers: tuple[str, ...] = ()
     """Public keys; where there is one, every command must be signed by one of them."""
+    kind: Literal["wired", "4g", "satellite"] = "wired"
+    rate_kbit_s: Annotated[float, _NOT_NEGATIVE] | None = None
+    """Sent at most; 0: no limit; None: as its kind has it."""
+    budget_mb_per_day: Annotated[float, _NOT_NEGATIVE] | None = None
+    """Both ways, by UTC's days; 0: no limit; None: as its kind has it."""
     compress: Literal["off", "zstd"] = "off"
     """Of the records; over MQTT 5 alone."""
     history: Literal["oldest", "newest"] = "oldest"
@@ -209,15 +223,6 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
                 (
                     "without TLS only a broker on loopback or one marked local may be used, "
                     f"but the host is {open_hosts[0]!r}"
-    ice: IceConfig = IceConfig()
-    whip: tuple[WhipConfig, ...] = ()
-    whep: WhepConfig = WhepConfig()
-
-
-_NOT_NEGATIVE = msgspec.Meta(ge=0, description="0 or more; 0: no limit")
-LINK_RATE_KBIT_S = {"wired": 0.0, "4g": 0.0, "satellite": 64.0}
-LINK_BUDGET_MB = {"wired": 0.0, "4g": 1000.0, "satellite": 50.0}
-"""What a kind of link bears where nothing else is given: a slow terminal, usual tariffs."""
                 ),
             )
         if len({self.host, *self.hosts}) <= len(self.hosts):
@@ -237,15 +242,21 @@ LINK_BUDGET_MB = {"wired": 0.0, "4g": 1000.0, "satellite": 50.0}
             if sentence := signing.mistake(signer):
                 yield "signers", sentence
 
+    @property
+    def most_kbit_s(self) -> float:
+        """The rate in force; 0: no limit."""
+        return LINK_RATE_KBIT_S[self.kind] if self.rate_kbit_s is None else self.rate_kbit_s
+
+    @property
+    def budget_bytes(self) -> int:
+        """The budget in force, a day; 0: none."""
+        budget_mb = self.budget_mb_per_day
+        return round((LINK_BUDGET_MB[self.kind] if budget_mb is None else budget_mb) * 1e6)
+
     def brokers(self) -> list[Broker]:
         """All, in the order in which they are tried; as `broker`."""
         first = self.broker()
         return [first, *(msgspec.structs.replace(first, host=host) for host in self.hosts)]
-    kind: Literal["wired", "4g", "satellite"] = "wired"
-    rate_kbit_s: Annotated[float, _NOT_NEGATIVE] | None = None
-    """Sent at most; 0: no limit; None: as its kind has it."""
-    budget_mb_per_day: Annotated[float, _NOT_NEGATIVE] | None = None
-    """Both ways, by UTC's days; 0: no limit; None: as its kind has it."""
 
     def broker(self) -> Broker:
         """The first.  OSError where the password's file cannot be read."""
@@ -272,14 +283,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-    @property
-    def most_kbit_s(self) -> float:
-        """The rate in force; 0: no limit."""
-        return LINK_RATE_KBIT_S[self.kind] if self.rate_kbit_s is None else self.rate_kbit_s
-
-    @property
-    def budget_bytes(self) -> int:
-        """The budget in force, a day; 0: none."""
-        budget_mb = self.budget_mb_per_day
-        return round((LINK_BUDGET_MB[self.kind] if budget_mb is None else budget_mb) * 1e6)
-
