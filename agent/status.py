@@ -42,7 +42,11 @@ class Statements:
             limits=limits, unlimited=unlimited,
             air=in_force.air(app.hub.latest.values(), app.engine.silent_sources()),
             exposure=app.exposures.report() if app.exposures is not None else None,
-            person=app.responder.status(),
+            person=app.responder.status(), division=unit.division, parent=unit.parent,
+            incident=app.desk.incident.id, rates=app.desk.rates.profile.name,
+            messages=app.desk.orders.messages(), tasks=app.desk.orders.tasks(),
+            neighbours=app.near.status(),
+            relays=app.relay.relayed(uplink) if app.relay is not None else (),
         )  # fmt: skip
 
     def _sources(self) -> tuple[SourceStatus, ...]:
@@ -83,6 +87,8 @@ class Statements:
             "person": msgspec.to_builtins(app.responder.status()),
             "store": {"trouble": app.store.trouble},
             "incident": app.incident.report(),
+            "neighbours": msgspec.to_builtins(app.near.status()),
+            "relay": app.relay.report() if app.relay is not None else None,
             "ready": all(source.state == "up" for source in app.sources),
             "media": msgspec.to_builtins(app.media.stats),
         }

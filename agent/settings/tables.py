@@ -18,16 +18,20 @@ from agent.alarms.setpoints import Override
 from agent.broker import Broker, Tls
 from agent.media import wire
 from agent.messages import Class, Mark
+from agent.settings import hosts as places
 from agent.settings.authority import DEFAULT_VERBS, VERBS
 from agent.settings.calibration import Calibration
 from agent.settings.toml import did_you_mean
 from agent.settings.voice import LimitsConfig, VoiceConfig
+from agent.settings.ways import IceConfig, WhepConfig, WhipConfig
 from drivers import ports
 
 Slug = Annotated[
     str,
     msgspec.Meta(pattern=topics.SLUG.pattern, description="1 to 63 of a-z, 0-9 and inner hyphens"),
 ]
+INCIDENT = r"\A(?:[A-Za-z0-9][A-Za-z0-9._:-]{0,63})?\Z"
+"""An incident's id, or none."""
 PersonName = Annotated[str, msgspec.Meta(max_length=64, description="at most 64 characters")]
 Positive = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="0 or more seconds")]
@@ -38,6 +42,8 @@ Day = Annotated[dt.date, msgspec.Meta(description="a day, as 2026-05-31")]
 Days = Annotated[float, msgspec.Meta(gt=0, le=3660, description="a number of days, up to 3660")]
 Bauds = Annotated[int, msgspec.Meta(ge=50, le=4_000_000, description="50 to 4000000 bits/s")]
 
+_CEILING = "0 (no ceiling) to 1000000 kbit/s"
+_THIN = "an even number from 64 to 1280"
 _EVEN = "an even number from 64 to 3840"
 _RATE = "30 to 20000 kbit/s"
 
@@ -57,6 +63,19 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: dict[str, str] = {}
     wearer: PersonName = ""
     wearer_id: PersonName = ""
+    division: Annotated[
+        str,
+        msgspec.Meta(pattern=r"\A([1-9]\d{5})?\Z", description="six digits (GB/T 2260), as 420100"),
+    ] = ""
+    parent: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=rf"\A\Z|{topics.SLUG.pattern}", description="the id of another unit, or nothing"
+        ),
+    ] = ""
+    incident: Annotated[
+        str, msgspec.Meta(pattern=INCIDENT, description="1 to 64 of A-Z, a-z, 0-9, . _ : -")
+    ] = ""
 
     @property
     def exercise(self) -> bool:
@@ -72,6 +91,8 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True):
                     f"{topics.EXERCISE_PREFIX!r}, read {self.id!r}"
                 ),
             )
+        if self.parent == self.id:
+            yield "parent", f"{self.parent!r} is the unit itself"
         if self.id in (topics.ALL_UNITS, topics.DRILL):
             yield "id", f"{self.id!r} has a meaning of its own in topics; choose another"
 
@@ -166,10 +187,26 @@ class CameraConfig(wire.CameraConfig, frozen=True, kw_only=True):
     height: Annotated[int, msgspec.Meta(ge=64, le=3840, multiple_of=2, description=_EVEN)] = 720
     fps: Annotated[float, msgspec.Meta(ge=1, le=60, description="1 to 60 pictures/s")] = 25.0
     bitrate_kbit_s: Annotated[int, msgspec.Meta(ge=30, le=20_000, description=_RATE)] = 1500
+    thin_width: Annotated[int, msgspec.Meta(ge=64, le=1280, multiple_of=2, description=_THIN)] = 320
+    thin_fps: Annotated[float, msgspec.Meta(ge=1, le=30, description="1 to 30 pictures/s")] = 5.0
+    thin_kbit_s: Annotated[int, msgspec.Meta(ge=30, le=1000, description="30 to 1000 kbit/s")] = 80
+    substream: Annotated[
+        str, msgspec.Meta(pattern=r"\A(rtsps?://.+)?\Z", description="an address as rtsp://...")
+    ] = ""
+    format: Literal["auto", "h264", "mjpeg", "raw"] = "auto"
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        if self.thin_kbit_s >= self.bitrate_kbit_s:
+            yield (
+                "thin_kbit_s",
+                f"expected less than bitrate_kbit_s ({self.bitrate_kbit_s}), "
+                f"read {self.thin_kbit_s}",
+            )
 
 
 class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
+    max_kbit_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000, description=_CEILING)] = 0
     voice: VoiceConfig = VoiceConfig()
     limits: LimitsConfig = LimitsConfig()
     ice: IceConfig = IceConfig()
@@ -187,7 +224,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: Slug
     host: HostName
     hosts: tuple[HostName, ...] = ()
-    """Tried in this order, on the same port, where `host` does not answer."""
+    """Tried in this order where `host` does not answer; on the same port where they name none."""
     port: PortNumber = 8883
     tls: bool = True
     ca_file: str = ""
@@ -214,9 +251,16 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     history: Literal["oldest", "newest"] = "oldest"
     """Which of the backlog comes first."""
     history_records_per_s: Positive = 2000.0
+    relay: bool = True
+    """What this unit relays goes to this center too."""
+    relay_units: tuple[Slug, ...] = ()
+    """Of the relayed units; empty: all."""
+    relay_verbs: tuple[str, ...] = DEFAULT_VERBS
+    """Commands for relayed units that are handed on from this center."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
-        open_hosts = [host for host in (self.host, *self.hosts) if not _is_loopback(host)]
+        named = (places.split(one, self.port)[0] for one in (self.host, *self.hosts))
+        open_hosts = [host for host in named if not _is_loopback(host)]
         if not self.tls and not self.local and open_hosts:
             yield (
                 "tls",
@@ -225,6 +269,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
                     f"but the host is {open_hosts[0]!r}"
                 ),
             )
+        yield from (("hosts", said) for host in self.hosts if (said := places.mistake(host)))
         if len({self.host, *self.hosts}) <= len(self.hosts):
             yield "hosts", f"a host is named twice: {self.host!r}, then {list(self.hosts)}"
         if self.key_file and not self.cert_file:
@@ -234,10 +279,11 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
                 yield "classes", f"{klass.value!r} goes to every center and cannot be left out"
         if self.quantities and Class.READINGS not in self.classes:
             yield "quantities", "given where classes leaves all readings out"
-        for verb in self.verbs:
-            if verb not in VERBS:
-                hint = did_you_mean(verb, VERBS) or f"; known are {', '.join(VERBS)}"
-                yield "verbs", f"there is no verb {verb!r}{hint}"
+        for key, verbs in (("verbs", self.verbs), ("relay_verbs", self.relay_verbs)):
+            for verb in verbs:
+                if verb not in VERBS:
+                    hint = did_you_mean(verb, VERBS) or f"; known are {', '.join(VERBS)}"
+                    yield key, f"there is no verb {verb!r}{hint}"
         for signer in self.signers:
             if sentence := signing.mistake(signer):
                 yield "signers", sentence
@@ -256,7 +302,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     def brokers(self) -> list[Broker]:
         """All, in the order in which they are tried; as `broker`."""
         first = self.broker()
-        return [first, *(msgspec.structs.replace(first, host=host) for host in self.hosts)]
+        others = [places.split(one, self.port) for one in self.hosts]
+        return [first, *(msgspec.structs.replace(first, host=h, port=p) for h, p in others)]
 
     def broker(self) -> Broker:
         """The first.  OSError where the password's file cannot be read."""
