@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -73,12 +74,17 @@ async def keep_within(
     store is larger than `max_mb` or the disk nearly full; give back what is free then."""
     while True:
         await delete_old(store, clock, round(config.retention_days * DAY_MS), on_deleted)
-        used = (await store.usage()).file_bytes
-        disk = shutil.disk_usage(store.path.parent)
-        limit = limit_bytes(config.max_mb * 1_000_000, used, disk.total, disk.free)
-        await delete_large(store, limit, on_deleted)
-        await give_back(store)
+        await keep_small(store, config.max_mb, on_deleted)
         await asyncio.sleep(PERIOD_S)
+
+
+async def keep_small(store: Store, max_mb: int, on_deleted: OnDeleted) -> None:
+    """Delete while the store is larger than `max_mb` or the disk nearly full; give back the room."""
+    used = (await store.usage()).file_bytes
+    disk = shutil.disk_usage(store.path.parent)
+    limit = limit_bytes(max_mb * 1_000_000, used, disk.total, disk.free)
+    await delete_large(store, limit, on_deleted)
+    await give_back(store)
 
 
 def limit_bytes(most: int, file_bytes: int, disk_total: int, disk_free: int) -> int:
@@ -87,7 +93,20 @@ def limit_bytes(most: int, file_bytes: int, disk_total: int, disk_free: int) -> 
     return max(0, min(most, file_bytes + disk_free - reserve))
 
 
-async def delete_old(store: Store, clock: UnitClock, age_ms: int, on_deleted: OnDeleted) -> None:
+class Runs(Protocol):
+    """The runs of one unit, as `Store` has them."""
+
+    @property
+    def epochs(self) -> dict[int, Epoch]: ...
+
+    async def old_upto(
+        self, epoch: int, look: int, is_old: Callable[[Row], bool | None]
+    ) -> int: ...
+
+    async def delete_before(self, epoch: int, seq: int) -> None: ...
+
+
+async def delete_old(store: Runs, clock: UnitClock, age_ms: int, on_deleted: OnDeleted) -> None:
     """Everything that was made more than `age_ms` ago, as far as that can be told."""
     all_older = False
     for number in sorted(store.epochs, reverse=True):
