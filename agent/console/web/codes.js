@@ -99,6 +99,8 @@ export const CODES = {
   "event.watch": { zh: "{by} 观看视频{camera}，{outcome}", en: "{by} watches the video{camera}: {outcome}" },
   "event.watched": { zh: "{by} 观看结束{camera}", en: "{by} watched{camera}, and has gone" },
   "event.talk": { zh: "{by} 讲话{state}", en: "{by} talks: {state}" },
+  "talk.begins": { zh: "开始", en: "begins" },
+  "talk.ends": { zh: "结束", en: "ends" },
   "event.clock_corrected": { zh: "时钟校正，偏差 {n} 秒", en: "clock corrected by {n} s" },
   "event.exposure": { zh: "接触剂量", en: "exposure" },
   "event.exposure_closed": { zh: "{wearer} 的接触剂量结算", en: "exposure of {wearer} closed" },

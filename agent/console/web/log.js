@@ -93,6 +93,8 @@ function valuesOf({ event, data = {} }) {
         by, camera: text("camera") && ` ${text("camera")}`,
         outcome: outcomeText(code === "ok" ? "done" : "refused", code),
       };
+    case "watched": return { by, camera: text("camera") && ` ${text("camera")}` };
+    case "talk": return { by, state: codeWord("talk", text("state")) };
     case "neighbour_raised": case "neighbour_over": return { code: codeWord("code", text("code")) };
     case "camera": return { state: codeWord("camera", text("state")) };
     case "exposure_closed": return { wearer: text("wearer") || text("wearer_id") || word("log.nobody") };

@@ -3,6 +3,7 @@ import { command } from "./api.js";
 import { button, el, setClass, setText, show } from "./dom.js";
 import { labelled, titled, word } from "./lang.js";
 import { ageParts } from "./reading.js";
+import { Voice } from "./voice.js";
 import { WhepError, watch } from "./whep.js";
 
 /** @typedef {import("./types.js").Still} Still */
@@ -21,9 +22,15 @@ const STILL_PERIOD_S = 1;
 const RETRY_MS = 60_000;
 
 export class VideoPane {
-  /** @param {string} unit */
-  constructor(unit) {
+  /** @param {string} unit @param {(verb: string, args: Record<string, unknown>, what: string) => void} order */
+  constructor(unit, order) {
     this.unit = unit;
+    this.voice = new Voice(order, () => this.#reopen());
+    this.talkable = false;
+    /** @type {import("./types.js").EventRecord[]} */
+    this.events = [];
+    /** Ends one session, not the watching. */
+    this.restart = new AbortController();
     this.camera = "";
     /** @type {State} */
     this.state = "idle";
@@ -50,7 +57,7 @@ export class VideoPane {
     this.halt = titled(button("video-tool", () => this.stop(), "■"), "video.stop");
     this.large = titled(button("video-tool", () => this.#enlarge(), "⤢"), "video.enlarge");
     this.node = el("div", "video", this.video, this.image, this.play,
-      el("div", "video-bar", this.says, this.large, this.halt));
+      this.voice.node, el("div", "video-bar", this.says, this.large, this.halt));
     this.node.addEventListener("keydown", ({ key }) => key === "Escape" && this.#enlarge(false));
     addEventListener("pagehide", () => this.stop());
   }
@@ -78,9 +85,16 @@ export class VideoPane {
     this.run?.abort();
     this.run = null;
     this.session?.close();
+    this.voice.end();
     this.state = "idle";
     this.#enlarge(false);
     this.update(this.still, Date.now());
+  }
+
+  /** The session shall carry something else: another one takes its place. */
+  #reopen() {
+    if (!this.run) this.start();
+    else this.restart.abort();
   }
 
   /** Live for as long as it goes, stills for a while, and again. @param {AbortSignal} signal */
@@ -89,6 +103,7 @@ export class VideoPane {
       this.#become("connecting");
       const reason = await this.#live(signal);
       if (signal.aborted) return;
+      if (this.restart.signal.aborted) continue;
       this.reason = reason;
       this.#become("stills");
       await this.#stills(signal);
@@ -97,12 +112,15 @@ export class VideoPane {
 
   /** @param {AbortSignal} signal @returns {Promise<string>} why it ended */
   async #live(signal) {
+    this.restart = new AbortController();
     try {
-      const session = await watch(this.unit, this.camera, this.video, signal);
+      const session = await watch(this.unit, this.camera, this.video, signal, this.voice.wanted());
       this.session = session;
+      this.voice.attach(session);
       try {
         return await this.#follow(session, signal);
       } finally {
+        this.voice.attach(null);
         session.close();
         this.session = null;
         this.video.srcObject = null;
@@ -122,8 +140,8 @@ export class VideoPane {
     let frames = 0;
     let moved = Date.now();
     for (;;) {
-      await pause(POLL_MS, signal);
-      if (signal.aborted) return "";
+      await pause(POLL_MS, signal, this.restart.signal);
+      if (signal.aborted || this.restart.signal.aborted) return "";
       const now = (await session.stats()).frames;
       if (now > frames) {
         [frames, moved] = [now, Date.now()];
@@ -163,6 +181,7 @@ export class VideoPane {
   update(still, now) {
     const { video, image, says, play, halt, large, state } = this;
     this.still = still;
+    this.voice.update(state !== "idle", this.talkable, this.events, now);
     const live = state === "live";
     show(video, live);
     const pictured = state === "stills" && still !== undefined;

@@ -12,10 +12,15 @@ export class WhepError extends Error {}
 export class WhepSession {
   /**
    * @param {RTCPeerConnection} peer @param {string} location
+   * @param {string} note what the unit does not give, in its words
    */
-  constructor(peer, location) {
+  constructor(peer, location, note) {
     this.peer = peer;
     this.location = location;
+    this.note = note;
+    this.id = location.split("/").at(-1) ?? "";
+    /** The unit's voice. @type {MediaStreamTrack|null} */
+    this.audio = null;
     this.closed = false;
   }
 
@@ -42,28 +47,38 @@ export class WhepSession {
 
 /**
  * @param {string} unit @param {string} camera @param {HTMLVideoElement} video
- * @param {AbortSignal} signal @returns {Promise<WhepSession>} WhepError where there is none
+ * @param {AbortSignal} signal
+ * @param {{listen: boolean, track: MediaStreamTrack|null}|null} voice what it shall carry beside
+ * @returns {Promise<WhepSession>} WhepError where there is none
  */
-export async function watch(unit, camera, video, signal) {
+export async function watch(unit, camera, video, signal, voice = null) {
   const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
   try {
     const { receiver } = peer.addTransceiver("video", { direction: "recvonly" });
     playAtOnce(receiver);
-    peer.ontrack = ({ track, streams }) => {
+    const audio = voice && peer.addTransceiver(voice.track ?? "audio", {
+      direction: !voice.track ? "recvonly" : voice.listen ? "sendrecv" : "sendonly",
+    });
+    const shown = new MediaStream();
+    video.muted = !voice?.listen;
+    peer.ontrack = ({ track }) => {
       playAtOnce(receiver);
-      video.srcObject = streams[0] ?? new MediaStream([track]);
+      shown.addTrack(track);
+      video.srcObject = shown;
     };
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
-    const { sdp, location } = await exchange(
+    const { sdp, location, note } = await exchange(
       `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}`,
       peer.localDescription?.sdp ?? "", signal);
-    const session = new WhepSession(peer, location);
+    const session = new WhepSession(peer, location, note);
     if (signal.aborted) {
       session.close();
       throw new WhepError("aborted");
     }
     await peer.setRemoteDescription({ type: "answer", sdp });
+    const heard = audio?.currentDirection;
+    if (heard === "sendrecv" || heard === "recvonly") session.audio = audio?.receiver.track ?? null;
     return session;
   } catch (error) {
     peer.close();
@@ -94,7 +109,7 @@ function gathered(peer) {
 
 /**
  * @param {string} url @param {string} offer @param {AbortSignal} signal
- * @returns {Promise<{sdp: string, location: string}>}
+ * @returns {Promise<{sdp: string, location: string, note: string}>}
  */
 async function exchange(url, offer, signal) {
   let response;
@@ -113,5 +128,6 @@ async function exchange(url, offer, signal) {
   }
   const location = response.headers.get("Location");
   if (response.status !== 201 || !location) throw new WhepError(await reasonOf(response));
-  return { sdp: await response.text(), location: new URL(location, response.url).href };
+  const note = decodeURIComponent(response.headers.get("Outpost-Note") ?? "");
+  return { sdp: await response.text(), location: new URL(location, response.url).href, note };
 }
