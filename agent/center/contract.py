@@ -25,7 +25,7 @@ BODIES: dict[Class, type[msgspec.Struct] | None] = {
     Class.READINGS: messages.Reading,
     Class.ALARMS: messages.Alarm,
     Class.EVENTS: messages.Event,
-    Class.MEDIA: None,
+    Class.MEDIA: messages.MediaItem,
     Class.ACK: messages.Ack,
 }
 """What a record of each class carries beside its envelope; None: an object without a type yet."""
@@ -37,6 +37,7 @@ PLAIN: dict[tuple[str, ...], type[msgspec.Struct]] = {
     ("skipped",): messages.Skipped,
     ("rollups",): messages.Rollup,
     ("still", "+"): messages.Still,
+    ("media", "+"): messages.Chunk,
     ("cmd", "+"): messages.Command,
     ("rtc", "+", "offer"): messages.Offer,
     ("rtc", "+", "answer"): messages.Answer,
@@ -50,6 +51,7 @@ SAYS = {
     "skipped": "numbers that do not come to this center, and why: no gap; QoS 1, not retained",
     "rollups": "readings thinned to a period's figures, where a link does not bear them all; QoS 1",
     "still/+": "a picture where no video path exists; QoS 0",
+    "media/+": "a piece of a picture or recording, for who asked; QoS 1, not retained",
     "cmd/+": "a command to a unit, or to all units of an org",
     "rtc/+/offer": "WebRTC: a viewer's offer",
     "rtc/+/answer": "WebRTC: the unit's answer, or why there is none",
@@ -149,7 +151,7 @@ def _channels() -> Iterator[tuple[str, str, str]]:
 
 
 def _address(levels: Iterable[str]) -> tuple[str, dict[str, Any]]:
-    names = {"link": "path", "still": "camera", "cmd": "verb", "rtc": "session"}
+    names = {"media": "id", "link": "path", "still": "camera", "cmd": "verb", "rtc": "session"}
     words: list[str] = []
     parameters: dict[str, Any] = {
         "org": {"description": "slug of the organisation"},
