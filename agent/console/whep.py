@@ -21,6 +21,7 @@ from agent import topics
 from agent.console.center import Center, NotReachedError
 from agent.console.problem import problem
 from agent.console.units import Units
+from agent.media.ways.servers import links
 from agent.messages import Answer, Mark, Offer
 
 ANSWER_S = 10.0
@@ -101,7 +102,7 @@ class Whep:
             detail = answer.detail or f"{unit} says {answer.code}"
             return problem(status, answer.code, detail, retry_after_s=retry_after_s)
         self._remember(session, unit)
-        return web.Response(
+        response = web.Response(
             status=201,
             text=answer.sdp,
             content_type=SDP,
@@ -112,6 +113,9 @@ class Whep:
                 NOTE: quote(answer.detail),
             },
         )
+        for link in links(answer.ice_servers):
+            response.headers.add("Link", link)
+        return response
 
     async def delete(self, request: web.Request) -> web.Response:
         session = request.match_info["session"]

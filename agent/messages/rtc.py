@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.media.ways.servers import IceServer
 from agent.messages.base import Mark, Wire
 
 
@@ -27,6 +28,8 @@ class Answer(Wire, frozen=True, kw_only=True):
     code: str = "ok"
     """`ok`, `unavailable`, `not_found`, `refused`, `expired`, `malformed`, `unsigned` ..."""
     detail: str = ""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers that the viewer may use too; their passwords end by themselves."""
 
 
 class Still(Wire, frozen=True, kw_only=True):
