@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 from drivers.sim.line import Line
 
 
-class SocketLine(Line):
+class SocketLine(Line, ABC):
     """`async with` opens it; a subclass has `_plug`, `_unplug`, and `_hand_over`."""
 
     def __init__(self, kind: str, port: int, *, noise_seed: int) -> None:
@@ -37,9 +38,9 @@ class SocketLine(Line):
         """What the kernel holds for a client is not ours to count."""
         return 0
 
+    @abstractmethod
     def _hand_over(self, data: bytes) -> int:
         """How many bytes the kernel took; 0 where nobody is there.  OSError: none."""
-        raise NotImplementedError
 
     def _send(self, data: bytes, *, whole: int) -> None:
         sent = 0

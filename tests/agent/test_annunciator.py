@@ -11,6 +11,7 @@ from agent.annunciator import (
     CODE,
     CONFIRMED,
     DISCREET,
+    NEIGHBOUR,
     PATTERNS,
     PREALARM,
     REMIND_S,
@@ -35,7 +36,7 @@ def alarm(
 
 def test_every_alarm_has_a_pattern_and_every_pattern_is_the_panel_s() -> None:
     assert PATTERNS.keys() | DISCREET == RANKS.keys()
-    prompts = {prompt.pattern for prompt in (CHECK_IN, CODE, CONFIRMED, PREALARM)}
+    prompts = {prompt.pattern for prompt in (CHECK_IN, CODE, CONFIRMED, NEIGHBOUR, PREALARM)}
     shown = {*PATTERNS.values(), *STAGE_PATTERNS.values(), *prompts, "off", "acknowledged"}
     assert shown == patterns.PATTERNS.keys()
     assert {prompt.key for prompt in (CHECK_IN, CODE, CONFIRMED, PREALARM)} <= SENTENCES.keys()
@@ -143,6 +144,10 @@ def test_a_silent_call_is_neither_seen_nor_heard() -> None:
         (["sos"], [CODE], False, Shown("code")),
         (["high"], [CODE], False, Shown("high")),
         ([], [CONFIRMED], False, Shown("sos_confirmed")),
+        # danger at another: after the gas one stands in, before what is only out of order
+        (["low"], [NEIGHBOUR], False, Shown("low")),
+        (["silent"], [NEIGHBOUR], False, Shown("neighbour")),
+        ([], [NEIGHBOUR, CHECK_IN], True, Shown("neighbour")),
         # while driving what is not urgent is a lamp alone
         (["low"], [], True, Shown("low", lamp_only=True)),
         (["silent"], [], True, Shown("fault", lamp_only=True)),
