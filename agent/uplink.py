@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,6 +13,7 @@ from agent import topics
 from agent.delivery.channel import Channel
 from agent.delivery.cursor import Cursor
 from agent.delivery.lanes import Lanes
+from agent.delivery.ration import Ration
 from agent.messages import ActiveAlarms, Link, Status
 from agent.mqtt import Connection, Message, Will
 from agent.outbox import Outbox
@@ -30,6 +31,16 @@ RETAINED_EXERCISE_EXPIRY_S = 3600
 """What a drill leaves behind on somebody's broker is gone after an hour."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Rider(Protocol):
+    """What else goes over an uplink's connection."""
+
+    async def ride(self, connection: Connection) -> None:
+        """While it is connected; cancelled at its end."""
+
+    def drop(self) -> None:
+        """The connection is lost."""
 
 
 class Uplink:
@@ -60,9 +71,11 @@ class Uplink:
         self._make_active = make_active
         self._on_message = on_message
         self._on_change = on_change
-        self.channel = Channel(compress=config.compress == "zstd")
+        ration = Ration(config, outbox.store, outbox.clock, outbox.tell)
+        self.channel = Channel(ration, compress=config.compress == "zstd")
         """Shared by all that goes to this center."""
         self._lanes = Lanes(outbox, self.cursor, unit, self._root, config, self.channel)
+        self.riders: list[Rider] = []
 
     # -- life ------------------------------------------------------------------------------
 
@@ -95,6 +108,8 @@ class Uplink:
         self.state, self.detail, self.connection = "down", reason, None
         self.channel.close()
         self._lanes.close()
+        for rider in self.riders:
+            rider.drop()
         if before != ("down", reason):
             # A week without a link is one event, not one for each attempt.
             log.warning("uplink %s: %s", self.config.name, reason)
@@ -116,7 +131,11 @@ class Uplink:
         self._lanes.open()
         self._on_change(self)
         try:
-            await self._lanes.catch_up()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.channel.watch(), name=f"uplink[{self.config.name}].watch")
+                for rider in self.riders:
+                    group.create_task(rider.ride(connection), name=f"uplink[{self.config.name}]")
+                await self._lanes.catch_up()
         finally:
             self._publish_link("closed")
 
@@ -140,6 +159,7 @@ class Uplink:
 
     def publish_status(self) -> asyncio.Future[int] | None:
         """Rewrite the retained `status` at this center."""
+        self._lanes.tell_thinned()
         payload = _encode(self._make_status(self))
         return self._publish_retained("status", payload)
 
@@ -187,6 +207,10 @@ class Uplink:
     def look_for_absent(self) -> None:
         """Retention has deleted something."""
         self._lanes.look_for_absent()
+
+    def look_again(self) -> None:
+        """The store could be opened only now."""
+        self._lanes.look_again()
 
     @property
     def refused(self) -> int:
