@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from agent import messages, topics
+from agent.center.units import unit_schema
 from agent.delivery import compression
 from agent.messages import Class
 from agent.verbs import ARGUMENTS
@@ -61,8 +62,8 @@ SAYS = {
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of every message, each under `$defs`."""
     kinds: list[Any] = [
-        *PLAIN.values(), messages.Envelope, *(kind for kind in BODIES.values() if kind),
-        *ARGUMENTS.values(),
+        *PLAIN.values(), messages.Envelope, messages.InIncident, *ARGUMENTS.values(),
+        *(kind for kind in BODIES.values() if kind),
     ]  # fmt: skip
     _, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     for klass, kind in BODIES.items():
@@ -71,10 +72,13 @@ def schema() -> dict[str, Any]:
             "description": f"A record of `{klass.value}`: an envelope and a body in one object.",
             "allOf": [
                 {"$ref": "#/$defs/Envelope"},
+                {"$ref": "#/$defs/InIncident"},
                 {"$ref": f"#/$defs/{kind.__name__}"} if kind else {"type": "object"},
             ],
         }
         parts[_batch_name(klass)] = _batch(klass)
+    parts["Unit"] = unit_schema()
+    parts["Reading"]["properties"]["unit"] = {"$ref": "#/$defs/Unit", "default": ""}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,

@@ -181,8 +181,8 @@ def test_run_says_every_mistake_and_starts_nothing(
     bad.write_text(GOOD + f'colour = 1\n[store]\ndir = "{tmp_path / "state"}"\nsize = 1\n')
     assert main(["run", "--config", str(bad)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"{bad}:5: [unit] colour: unknown key; known are id, mark, name, org, "
-        "profile, wearer, wearer_id",
+        f"{bad}:5: [unit] colour: unknown key; known are division, id, incident, mark, "
+        "name, org, parent, profile, wearer, wearer_id",
         f"{bad}:8: [store] size: unknown key; known are dir, max_mb, retention_days, "
         "shutdown_drain_s",
     ]

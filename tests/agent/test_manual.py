@@ -1,5 +1,5 @@
-"""config/agent.toml, weather.toml and kit.toml are the manual: every key with its real default; the
-profiles can be used."""
+"""config/agent.toml, weather.toml, kit.toml, person.toml and media.toml are the manual: every key
+with its real default; the profiles can be used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from agent import config
 from agent.alarms.setpoints import Override
-from agent.settings import person, tables, voice
+from agent.settings import neighbours, person, rates, relay, tables, voice, ways
 from agent.settings.toml import Document, value_of
 from agent.tools import check
 from drivers.panel import PanelConfig
@@ -41,9 +41,16 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "media": tables.MediaConfig,
     "media.voice": voice.VoiceConfig,
     "media.limits": voice.LimitsConfig,
+    "media.ice": ways.IceConfig,
+    "media.ice.server": ways.IceServerTable,
+    "media.whip": ways.WhipConfig,
+    "media.whep": ways.WhepConfig,
     "camera": tables.CameraConfig,
     "uplink": tables.UplinkConfig,
+    "relay": relay.RelayConfig,
     "person": person.PersonConfig,
+    "rates": rates.RatesConfig,
+    "rates.profile": rates.RatesProfile,
     "person.sos": person.SosConfig,
     "person.no_motion": person.NoMotionConfig,
     "person.check_in": person.CheckInConfig,
@@ -52,10 +59,13 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "person.battery": person.BatteryConfig,
     "person.driving": person.DrivingConfig,
     "person.speech": person.SpeechConfig,
+    "neighbours": neighbours.NeighboursConfig,
 }
 INNER = {
+    "rates": {"profile"},
     "alarms": {"override"},
-    "media": {"voice", "limits"},
+    "media": {"voice", "limits", "ice", "whip", "whep"},
+    "media.ice": {"server"},
     "person": {
         "sos", "no_motion", "check_in", "zone", "position", "battery", "driving", "speech",
     },
