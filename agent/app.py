@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import __version__, control, health, topics
+from agent import __version__, control, health, media_share, topics
 from agent.alarms import protection
 from agent.alarms.engine import SILENCE, Engine
 from agent.alarms.exposure import Wearer
@@ -377,8 +377,10 @@ async def run(config: Config, remote: Remote) -> bool:
                     on_ack=spot.acknowledge,
                     on_clean=spot.clean_air,
                     on_cancel=spot.cancel_sos,
+                    on_talk=app.watching.key,
                 )
             )
+            app.watching.lamp = spot.panel.live
         await _live(app, group, stop, reconfigure)
     return stop.again
 
@@ -401,6 +403,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
         "clock": app.check_clock(),
         "overlay": app.draw_overlay(),
         "media": app.media.run(),
+        "media.share": media_share.share(app.media, app.uplinks),
         "speech": app.speech.run(),
         "neighbours": app.near.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),

@@ -98,6 +98,9 @@ class Channel:
         """Live readings, and bytes of records that were acknowledged, since the last look."""
         self._seen_s = self._taken_s = 0.0
         self._record_bytes = RECORD_BYTES
+        self._since: dict[int, float] = {}
+        """When each urgent or live message that is under way was sent."""
+        self._sent = 0
 
     def join(self, traffic: Traffic) -> None:
         self._traffic.append(traffic)
@@ -109,13 +112,20 @@ class Channel:
         self.connection = connection
         self.pace = Pace()
         self.inflight = self.weight = 0
+        self._since.clear()
         self._window = max(1, min(WINDOW_MAX, connection.receive_maximum))
         self._waiting_since = None
         self.ration.open(connection)
 
     def close(self) -> None:
+        self._since.clear()
         self.connection = None
         self.ration.close()
+
+    def late_s(self, now: float) -> float:
+        """How much longer than the best of late an alarm or a reading has been under way."""
+        oldest = min(self._since.values(), default=now)
+        return max(0.0, now - oldest - self.pace.best_s)
 
     @property
     def compress(self) -> bool:
@@ -215,6 +225,10 @@ class Channel:
         before."""
         connection, sent_at = self.connection, _now()
         assert connection is not None
+        self._sent += 1
+        number = self._sent
+        if lane is not Lane.HISTORY:
+            self._since[number] = sent_at
         size = len(topic) + len(payload) + OVERHEAD_BYTES
         self.inflight += 1
         if lane is not Lane.URGENT:
@@ -229,6 +243,7 @@ class Channel:
                 # `close` has released it, or will.
                 return
             self.inflight -= 1
+            self._since.pop(number, None)
             self._taken_bytes += size
             if lane is not Lane.URGENT:
                 self.pace.acknowledged(size, self.weight, sent_at, _now())

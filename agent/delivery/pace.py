@@ -47,6 +47,11 @@ class Pace:
             self.limit = max(FEWEST, self.limit // 2)
             self._halved_at = now
 
+    @property
+    def best_s(self) -> float:
+        """The shortest time until an acknowledgement, of late; 0 before the first."""
+        return self._best_s if self._best_s < math.inf else 0.0
+
     def _remember(self, delay_s: float, now: float) -> None:
         if now - self._since > MEMORY_S:
             self._since = now

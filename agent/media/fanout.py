@@ -20,7 +20,7 @@ QUEUE_S = 1.0
 """Later than that nobody wants to see it."""
 ASK_AGAIN_S = 1.0
 """One taker's requests for a keyframe are no closer: who cannot keep up makes no storm."""
-STILL_S = 3.0
+STILL_S = 2.0
 """A taker of stills gets a keyframe so often."""
 REMEMBERED = 400
 """Pictures since the last keyframe kept for who joins, where no keyframe can be asked for."""

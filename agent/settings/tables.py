@@ -260,7 +260,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         named = (places.split(one, self.port)[0] for one in (self.host, *self.hosts))
-        open_hosts = [host for host in named if not _is_loopback(host)]
+        open_hosts = [host for host in named if not is_loopback(host)]
         if not self.tls and not self.local and open_hosts:
             yield (
                 "tls",
@@ -325,7 +325,7 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

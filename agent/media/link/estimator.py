@@ -28,6 +28,7 @@ NEAR_S = 8.0
 APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 30.0
 """An estimate is no more than this times what was seen to arrive, plus this."""
 DRAIN = 0.6
+RISING_MS = 10.0
 QUEUE_MS = 200.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 LOSS_PACKETS, LOSS_S = 40, 2.0
@@ -38,6 +39,8 @@ SHORT_WINDOW_S = 0.25
 FEEDBACK_S = 0.25
 """Chromium sends it each 50 to 250 ms."""
 CLEAN_S = 3.0
+LONGER_S = 4.0
+"""A queue that did not shrink for all that was cut in this time is none."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -182,7 +185,12 @@ class Estimator:
             self._cut(max(self.kbit_s * (1 - 0.5 * self.loss), least), now)
 
     def _decide(self, queue_ms: float, now: float) -> None:
-        over = self._trend.usage is Usage.OVER or queue_ms > QUEUE_MS
+        if queue_ms > QUEUE_MS and self._standing.is_steady() and self._cut_at > now - LONGER_S:
+            self._standing.forget()
+            queue_ms = 0.0
+        # A big picture among small ones looks like a slope; a queue is one for every packet.
+        rising = self._trend.usage is Usage.OVER and queue_ms > RISING_MS
+        over = rising or queue_ms > QUEUE_MS
         if over:
             self._troubled_at = now
             acked = self._acked_lately()
@@ -192,7 +200,7 @@ class Estimator:
                 self._too_much = (acked, now)
                 self._cut(acked * beta, now)
             self._grown_at = now
-        elif self._trend.usage is Usage.NORMAL and queue_ms < QUEUE_MS / 2:
+        elif self._trend.usage is not Usage.UNDER and queue_ms < QUEUE_MS / 2:
             if self.loss <= LOSS_HIGH:
                 self._grow(now, self._evidence())
         else:

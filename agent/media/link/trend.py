@@ -19,6 +19,7 @@ THRESHOLD_RANGE_MS = (6.0, 600.0)
 K_UP, K_DOWN = 0.0087, 0.039
 """How fast the threshold follows, so that a rival's TCP does not starve us (section 5.4)."""
 BASE_WINDOW_MS = 30_000.0
+STEADY_MS = 2_000.0
 
 
 class Usage(Enum):
@@ -105,6 +106,21 @@ class Standing:
     def __init__(self) -> None:
         self.queue_ms = 0.0
         self._least: deque[tuple[float, float]] = deque()
+        self._lately: deque[tuple[float, float]] = deque()
+
+    def is_steady(self) -> bool:
+        """For some seconds no packet met less than a good part of what it meets now: it is the
+        way that has become longer, for a queue drains once less is sent."""
+        if not self._lately or self._lately[-1][0] - self._lately[0][0] < 0.8 * STEADY_MS:
+            return False
+        base = self._least[0][1]
+        return min(delay for _, delay in self._lately) - base > self.queue_ms * 0.6
+
+    def forget(self) -> None:
+        """The least of the last seconds is the way itself."""
+        least = min(self._lately, key=lambda point: point[1])
+        self._least = deque([least])
+        self.queue_ms = self._lately[-1][1] - least[1]
 
     def add(self, sent_ms: float, arrived_ms: float) -> float:
         """The queue that this packet met."""
@@ -114,5 +130,8 @@ class Standing:
         self._least.append((arrived_ms, delay_ms))
         while arrived_ms - self._least[0][0] > BASE_WINDOW_MS:
             self._least.popleft()
+        self._lately.append((arrived_ms, delay_ms))
+        while arrived_ms - self._lately[0][0] > STEADY_MS:
+            self._lately.popleft()
         self.queue_ms = delay_ms - self._least[0][1]
         return self.queue_ms

@@ -45,6 +45,8 @@ class SyntheticLink:
         self._queue_s, self._jitter_s = queue_s, jitter_s
         self._random = random.Random(1)
         self._free = self._last = 0.0
+        self.longer: tuple[float, float] | None = None
+        """From that second on the way takes so much longer."""
         self._packets: list[Packet] = []
 
     def run(self, seconds: float, fps: float = 25) -> list[Moment]:
@@ -69,6 +71,8 @@ class SyntheticLink:
         if begins - t <= self._queue_s and self._random.random() >= self._loss:
             self._free = begins + size / 125 / rate
             way = self._delay_s + self._random.random() * self._jitter_s
+            if self.longer is not None and t >= self.longer[0]:
+                way += self.longer[1]
             arrives = self._last = max(self._free + way, self._last)
         self._packets.append(Packet(t, size, arrives))
 

@@ -60,6 +60,13 @@ def test_jitter_alone_does_not_starve_it() -> None:
     assert mean(between(moments, 20, 40)) > 1200
 
 
+def test_a_way_that_becomes_longer_is_no_queue_for_ever() -> None:
+    link = SyntheticLink((0, 1000))
+    link.longer = (15.0, 0.28)
+    moments = link.run(40)
+    assert mean(between(moments, 28, 40)) > 600
+
+
 def test_a_path_that_says_nothing_any_more_is_given_less_and_less() -> None:
     link = SyntheticLink((0, 2000))
     link.run(5)
