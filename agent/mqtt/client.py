@@ -104,12 +104,17 @@ def connect_options(client: Client, session_expiry_s: int, acks_later: bool) -> 
     return options
 
 
+def new_properties(packet: int) -> Properties:
+    """None of them yet."""
+    return Properties(packet)  # type: ignore[no-untyped-call]
+
+
 def make_properties(packet: int, **values: Any) -> Properties | None:
     """Those that are not None; None where none is."""
     given = {name: value for name, value in values.items() if value is not None}
     if not given:
         return None
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    properties = new_properties(packet)
     for name, value in given.items():
         setattr(properties, name, value)
     return properties

@@ -16,12 +16,14 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.background import in_background
 from agent.broker import Broker, Message, MqttError, Will, connect_error, nothing
+from agent.mqtt.aliases import Aliases
 from agent.mqtt.client import (
     RECEIVE_MAXIMUM_DEFAULT,
     Client,
     connect_options,
     make_client,
     make_properties,
+    new_properties,
 )
 from agent.mqtt.loop import LoopSocket
 
@@ -60,6 +62,7 @@ class Connection:
         self._on_message = on_message
         self._acks_later = acks_later
         self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._aliases = Aliases(0)
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._held: deque[tuple[asyncio.Future[int], tuple[Any, ...]]] = deque()
         self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
@@ -117,10 +120,17 @@ class Connection:
         future.exception()
 
     def _put(self, future: asyncio.Future[int], packet: tuple[Any, ...]) -> None:
-        info = self._client.publish(*packet)
+        topic, payload, qos, retain, properties = packet
+        wire_topic, alias = self._aliases.of(topic)
+        if alias:
+            properties = properties or new_properties(PacketTypes.PUBLISH)
+            properties.TopicAlias = alias
+        info = self._client.publish(wire_topic, payload, qos, retain, properties)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail(future, paho.error_string(info.rc))
-        elif packet[2] == 0:
+            return
+        self._aliases.sent(topic, alias)
+        if qos == 0:
             future.set_result(0)
         else:
             self._acks[info.mid] = future
@@ -229,6 +239,7 @@ class Connection:
         self.protocol = 5 if self._client.protocol == MQTTProtocolVersion.MQTTv5 else 4
         self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
         self.maximum_packet = getattr(properties, "MaximumPacketSize", MAXIMUM_PACKET_DEFAULT)
+        self._aliases = Aliases(getattr(properties, "TopicAliasMaximum", 0))
         if not self._connected.done():
             self._connected.set_result(None)
 
