@@ -56,8 +56,8 @@ class Watching:
         self._voice = voice
         self._event = event
         self._watches: dict[str, Watch] = {}
-        self._leases: dict[str, float] = {}
-        """Camera -> until when somebody gets stills of it."""
+        self._sent = False
+        """Something goes out that is no session: single pictures, or to a media server."""
         self._key_down = False
         self._open = False
         self._announced: dict[str, float] = {}
@@ -85,11 +85,6 @@ class Watching:
             seconds=round(time.monotonic() - watch.since_s, 1), listened=watch.listens,
             talked=watch.talks,
         )  # fmt: skip
-        self.look()
-
-    def stills(self, camera: str, lease_s: float) -> None:
-        """Somebody gets single pictures for so long; 0: no longer."""
-        self._leases[camera] = time.monotonic() + lease_s
         self.look()
 
     def key(self, down: bool) -> None:
@@ -127,6 +122,7 @@ class Watching:
 
     def stats(self, stats: MediaStats) -> None:
         """Twice a second, from the media process."""
+        self._sent = self._media.is_leased or any(way.state == "live" for way in stats.whip)
         talker = self.floor.talker
         if talker is not None and stats.voice.talks:
             self.floor.heard(talker.session, time.monotonic())
@@ -143,9 +139,7 @@ class Watching:
     def look(self) -> None:
         """Do what follows from who watches and listens now."""
         now = time.monotonic()
-        for camera in [name for name, until in self._leases.items() if until <= now]:
-            del self._leases[camera]
-        seen = bool(self._watches or self._leases)
+        seen = bool(self._watches) or self._sent
         listened = any(watch.listens for watch in self._watches.values())
         remote = self._voice.open_microphone or (self._voice.open_on_sos and self.is_called())
         self.lamp((seen or listened) and not self.is_discreet())

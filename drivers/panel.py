@@ -36,7 +36,10 @@ from drivers.panelwire import EdgeFile, Wire
 
 BOUNCE_S = 0.02
 _PIN_MAX = 53
-PINS = ("sos_pin", "ack_pin", "lamp_pin", "buzzer_pin", "heartbeat_pin")
+PINS = (
+    "sos_pin", "ack_pin", "talk_pin", "lamp_pin", "buzzer_pin", "heartbeat_pin", "live_lamp_pin",
+)  # fmt: skip
+OUTPUTS = PINS[3:]
 _MOCK_REVISION = 0xA02082
 """The board that the mock is: a Raspberry Pi 3."""
 
@@ -64,6 +67,10 @@ class PanelConfig(DriverConfig, frozen=True, kw_only=True):
     buzzer_pin: int | None = None
     heartbeat_pin: int | None = None
     """A lamp that blinks only while every required sensor is fresh."""
+    talk_pin: int | None = None
+    """A button to ground: while it is held the unit's microphone is open."""
+    live_lamp_pin: int | None = None
+    """Lit while somebody from afar watches or listens."""
     active_high: bool = True
     """False where the lamp and buzzer are driven by a low level (most relay boards)."""
     sos_hold_s: float = 3.0
@@ -134,6 +141,7 @@ class Panel:
         on_ack: Callable[[], None],
         on_clean: Callable[[], None] | None = None,
         on_cancel: Callable[[], None] | None = None,
+        on_talk: Callable[[bool], None] | None = None,
     ) -> None:
         """`on_sos`: SOS was held; True where the acknowledge button is down too (a silent call).
         `on_clean`: the acknowledge button is still held after `clean_hold_s`.  `on_cancel`: SOS is
@@ -143,6 +151,7 @@ class Panel:
         self._on_ack = on_ack
         self._on_clean = on_clean
         self._on_cancel = on_cancel
+        self._on_talk = on_talk
         self._buttons: dict[str, Any] = {}
         self._outputs: dict[str, Any] = {}
         self._factory: Any = None
@@ -160,7 +169,7 @@ class Panel:
             with _as_sentences(self.config):
                 self._factory = self._make_factory()
                 self._make_devices()
-            self.lights = Lights(*(self._outputs.get(key) for key in PINS[2:]))
+            self.lights = Lights(*(self._outputs.get(key) for key in OUTPUTS[:3]))
             self.lights.start()
             if self._wire is not None:
                 self._wire.start()
@@ -182,6 +191,15 @@ class Panel:
     def show(self, pattern: str, *, lamp_only: bool = False) -> None:
         """As `Lights.show`."""
         self.lights.show(pattern, lamp_only=lamp_only)
+
+    def live(self, on: bool) -> None:
+        """Whether somebody from afar watches or listens."""
+        if (lamp := self._outputs.get("live_lamp_pin")) is not None:
+            lamp.value = float(on)
+
+    def _talk(self, down: bool) -> None:
+        if self._on_talk is not None:
+            self._on_talk(down)
 
     def _open_wire(self) -> None:
         if self.config.record is not None:
@@ -209,6 +227,7 @@ class Panel:
         for key, pressed, released in (
             ("sos_pin", self._sos_down, lambda: self._let_go("sos")),
             ("ack_pin", self._ack_down, lambda: self._let_go("ack")),
+            ("talk_pin", lambda: self._talk(True), lambda: self._talk(False)),
         ):
             if (pin := getattr(config, key)) is None:
                 continue
@@ -219,7 +238,7 @@ class Panel:
             # A person who holds SOS while the agent starts again is not told to let go first.
             if key == "sos_pin" and button.is_pressed:
                 pressed()
-        for key in PINS[2:]:
+        for key in OUTPUTS:
             if (pin := getattr(config, key)) is not None:
                 self._outputs[key] = gpiozero.DigitalOutputDevice(
                     pin, active_high=config.active_high, pin_factory=self._factory
@@ -257,6 +276,7 @@ class Panel:
     async def _close(self) -> None:
         self._let_go("sos")
         self._let_go("ack")
+        self.live(False)
         stays = self.config.on_exit == "fault"
         if hasattr(self, "lights"):
             self.lights.end(lamp=stays)

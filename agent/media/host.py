@@ -190,6 +190,12 @@ class MediaHost:
             self.stills(name, period_s, lease_s)
         return name
 
+    @property
+    def is_leased(self) -> bool:
+        """Somebody gets stills of some camera now."""
+        now = time.monotonic()
+        return any(until > now for _, until in self._leases.values())
+
     def stop_stills(self, camera: str) -> None:
         """MediaError: no such camera."""
         name = self._camera(camera)

@@ -10,6 +10,7 @@ import pytest
 from agent import watching
 from agent.media.voice.config import VoiceConfig
 from agent.media.voice.floor import FloorError
+from agent.media.wire import MediaStats, WhipStats
 from agent.watching import Watch, Watching
 from tests.waiting import until
 
@@ -21,7 +22,7 @@ class Unit:
         self.did: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.spoken = asyncio.Event()
-        self.silent_call = self.call = False
+        self.silent_call = self.call = self.is_leased = False
         config = VoiceConfig(microphone="tone:500", speaker="file:/x.wav", **voice)
         made = self.watching = Watching(self, config, self._event)  # type: ignore[arg-type]
         made.say = lambda key: self.did.append(f"say {key}")
@@ -125,10 +126,18 @@ async def test_a_call_for_help_may_open_the_microphone() -> None:
 
 async def test_single_pictures_are_a_start_of_the_camera_too() -> None:
     unit = Unit()
-    unit.watching.stills("front", 30.0)
+    unit.is_leased = True
+    unit.watching.stats(MediaStats())
     assert unit.did == ["lamp on", "say camera_on"]
-    unit.watching.stills("front", 0.0)
+    unit.is_leased = False
+    unit.watching.stats(MediaStats())
     assert unit.did[-1] == "lamp off"
+
+
+async def test_so_is_what_goes_to_a_media_server() -> None:
+    unit = Unit()
+    unit.watching.stats(MediaStats(whip=(WhipStats(name="hq", state="live"),)))
+    assert unit.did == ["lamp on", "say camera_on"]
 
 
 async def test_who_looks_again_soon_is_not_announced_again(monkeypatch: pytest.MonkeyPatch) -> None:

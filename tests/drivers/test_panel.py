@@ -104,6 +104,26 @@ async def test_clean_air_is_said_by_a_long_hold_of_the_acknowledge_button() -> N
     assert heard.threads == {threading.get_ident()}
 
 
+async def test_the_talk_key_is_told_down_and_up_and_a_lamp_says_who_watches() -> None:
+    told: list[bool] = []
+    config = PanelConfig(factory="mock", talk_pin=5, live_lamp_pin=6)
+    heard = Heard()
+    async with Panel(
+        config, on_sos=heard.on_sos, on_ack=heard.on_ack, on_talk=told.append
+    ) as panel:
+        pin(panel, 5).drive_low()
+        await until(lambda: told == [True], "the key is down")
+        pin(panel, 5).drive_high()
+        await until(lambda: told == [True, False], "the key is up")
+        lamp = pin(panel, 6)
+        panel.live(True)
+        assert lamp.state == 1
+        panel.live(False)
+        assert lamp.state == 0
+        panel.live(True)
+    assert lamp.state == 0
+
+
 async def test_sos_must_be_held_and_comes_once_a_hold() -> None:
     heard = Heard()
     async with mocked(heard) as panel:
