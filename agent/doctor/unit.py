@@ -15,6 +15,7 @@ from cryptography import x509
 
 from agent import control
 from agent.config import Config, SourceConfig
+from agent.doctor import cameras
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.ports import describe, group_of
@@ -45,6 +46,8 @@ async def findings(config: Config, holders: Holders) -> AsyncIterator[Finding]:
     for camera in config.cameras:
         if camera.source.startswith(("v4l2:", "file:")):
             yield _file("camera", camera.name, camera.source.partition(":")[2])
+        elif camera.source.startswith("rtsp") and (seen := await cameras.finding(camera)):
+            yield seen
     for uplink in config.uplinks:
         for finding in certificates(uplink):
             yield finding

@@ -114,6 +114,21 @@ SENTENCES = {
     "source_reachable": ("{source}：{device} 可以连接", "{source}: {device} can be connected"),
     "camera_there": ("摄像头 {name}：{path} 可读", "camera {name}: {path} can be read"),
     "camera_absent": ("摄像头 {name}：{path} 读不到", "camera {name}: {path} cannot be read"),
+    "camera_passes": (
+        "摄像头 {name}：{codec}，{size}，原样转发",
+        "camera {name}: {codec}, {size}, goes out as it is",
+    ),
+    "camera_substream": (
+        "摄像头 {name}：主码流为 {codec}，{size}，改用所配置的子码流",
+        "camera {name}: its main stream is {codec}, {size}; the substream configured is used",
+    ),
+    "camera_encoded_again": (
+        "摄像头 {name}：{codec}，{size}，浏览器不能播放（{detail}），"
+        "须重新编码，占用一个核的 {cost}；若有 H.264 子码流，请配置 substream",
+        "camera {name}: {codec}, {size}, which browsers cannot play ({detail}): decoded and "
+        "encoded again, which takes {cost} of a core; configure substream where it has one of H.264",
+    ),
+    "camera_unreachable": ("摄像头 {name}：{detail}", "camera {name}: {detail}"),
     "certificate": (
         "{uplink}：证书 {path} 有效至 {until}",
         "{uplink}: {path} is valid until {until}",

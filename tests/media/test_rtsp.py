@@ -11,13 +11,15 @@ from pathlib import Path
 import av
 import pytest
 
-from agent.media import codecs, loopback, pictures, pipeline, receive, viewer
+from agent.doctor import cameras, words
+from agent.media import codecs, examine, loopback, pictures, pipeline, receive, viewer
 from agent.media.overlay import Painter
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
 from agent.media.wire import CameraConfig
 from agent.messages import Mark
+from agent.settings import tables
 from drivers import camera
 from tests.media.conftest import media_config
 from tests.waiting import until
@@ -224,3 +226,32 @@ def test_what_is_open_says_what_it_is(free_port: int) -> None:
         with pictures.opened(config, may_pass=True) as opened:
             assert not opened.passes
             assert opened.note == "it sends H.265"
+
+
+async def test_doctor_names_what_a_camera_sends(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "COST_S", 0.5)
+
+    def camera_of(path: str, substream: str = "") -> tables.CameraConfig:
+        address = f"rtsp://127.0.0.1:{free_port}/"
+        return tables.CameraConfig(
+            name="roof", source=address + path, substream=address + substream if substream else ""
+        )
+
+    with serving(free_port, main=H264, big=H265):
+        good = await cameras.finding(camera_of("main"))
+        again = await cameras.finding(camera_of("big"))
+        helped = await cameras.finding(camera_of("big", "main"))
+    gone = await cameras.finding(camera_of("main"))
+    assert good is not None
+    assert again is not None
+    assert helped is not None
+    assert gone is not None
+    assert good.code == "camera_passes"
+    assert again.code == "camera_encoded_again"
+    assert again.data["codec"] == "H.265"
+    assert str(again.data["cost"]).endswith("%")
+    assert helped.code == "camera_substream"
+    assert gone.code == "camera_unreachable"
+    assert {f.code for f in (good, again, helped, gone)} <= words.SENTENCES.keys()
