@@ -126,7 +126,7 @@ SENTENCES = {
         "摄像头 {name}：{codec}，{size}，浏览器不能播放（{detail}），"
         "须重新编码，占用一个核的 {cost}；若有 H.264 子码流，请配置 substream",
         "camera {name}: {codec}, {size}, which browsers cannot play ({detail}): decoded and "
-        "encoded again, which takes {cost} of a core; configure substream where it has one of H.264",
+        "encoded again, which takes {cost} of a core; configure a substream of H.264 if it has one",
     ),
     "camera_unreachable": ("摄像头 {name}：{detail}", "camera {name}: {detail}"),
     "certificate": (
