@@ -197,9 +197,21 @@ class Units:
         if link.state == "up" and links.get(path) != "up":
             unit.closer = GapCloser()
         links[path] = link.state
-        return [
-            {"type": "link", "unit": topic.unit, "path": path, "state": link.state, "t": link.t}
-        ]
+        update = {
+            "type": "link", "unit": topic.unit, "path": path, "state": link.state, "t": link.t
+        }  # fmt: skip
+        return [update] if "up" in links.values() else [update, *self._behind(topic.unit, link.t)]
+
+    def _behind(self, vehicle: str, t: int) -> list[Update]:
+        """A vehicle is not heard any more: nor is anybody through it, until it says so again."""
+        lost: list[Update] = []
+        for name, unit in self._units.items():
+            if unit.state.links.get(vehicle) == "up":
+                unit.state.links[vehicle] = "lost"
+                lost.append(
+                    {"type": "link", "unit": name, "path": vehicle, "state": "lost", "t": t}
+                )
+        return lost
 
     def _active(self, topic: topics.Topic, payload: bytes) -> list[Update]:
         if not payload:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent import topics
 from agent.center.gap_closer import PATIENCE_S
 from agent.center.receiver import Gap
 from agent.console import units as units_module
@@ -113,6 +114,22 @@ def test_links_follow_the_newest_epoch_and_version(units: Units) -> None:
     assert shown(units)["links"] == {"center": "lost"}
     units.feed(topic("link", "center"), b"")
     assert shown(units)["links"] == {}
+
+
+def test_who_is_heard_through_a_vehicle_is_lost_with_it(units: Units) -> None:
+    kit = topics.Topic(exercise=True, org="hubei", unit="ex-kit-01", path=("link", UNIT))
+    through = {**msgspec.json.decode(link("up")), "unit": "ex-kit-01", "path": UNIT}
+    units.feed(kit, encode(through))
+    units.feed(topic("link", "center"), link("up"))
+    units.feed(topic("link", "satellite"), link("up"))
+    assert len(units.feed(topic("link", "center"), link("lost"))) == 1, "one way is left"
+    own, behind = units.feed(topic("link", "satellite"), link("lost"))
+    assert own["unit"] == UNIT
+    assert behind == {
+        "type": "link", "unit": "ex-kit-01", "path": UNIT, "state": "lost", "t": 5
+    }  # fmt: skip
+    (again,) = units.feed(kit, encode(through))
+    assert again["state"] == "up", "the vehicle says it at each connection"
 
 
 def test_active_alarms_follow_the_newest_version(units: Units) -> None:
