@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from agent.delivery import compression
 from agent.messages import Class, Clock, Envelope, join_record
 from agent.mqtt import Broker, Message, connect
 from tests.mosquitto import Mosquitto
@@ -87,9 +88,23 @@ async def test_it_prints_each_record_once_and_asks_for_what_is_missing(
             await unit.publish(f"{ROOT}/events", retention(16, 14, 14))
             command = await asyncio.wait_for(asked.get(), 20)
             assert command["args"] == {"epoch": EPOCH, "from": 13, "to": 13}
-            await unit.publish(f"{ROOT}/readings", batch(13, 17))
-            lines = [msgspec.json.decode(await script.stdout.readline()) for _ in range(11)]
-        assert [line["seq"] for line in lines] == [1, 2, 5, 3, 4, 6, 8, 15, 16, 13, 17]
+            await unit.publish(f"{ROOT}/readings", compression.shrink(batch(13, *range(17, 27))))
+            lines = [msgspec.json.decode(await script.stdout.readline()) for _ in range(20)]
+            # A roll-up stands for 27 to 29: no gap, and no repeats when they come themselves.
+            rollup = {"unit": "cv-01", "epoch": EPOCH, "mark": "actual", "period_s": 10}
+            thinned = {**skipped, "reason": "thinned", "ranges": [[27, 29]]}
+            await unit.publish(f"{ROOT}/skipped", msgspec.json.encode(thinned))
+            await unit.publish(f"{ROOT}/rollups", msgspec.json.encode(rollup))
+            await unit.publish(f"{ROOT}/readings", batch(28, 30, 28))
+            lines += [msgspec.json.decode(await script.stdout.readline()) for _ in range(3)]
+            await unit.publish(f"{ROOT}/readings", compression.MAGIC + b"damaged")
+            assert script.stderr is not None
+            while b"it is no zstd frame" not in await script.stderr.readline():
+                pass
+        rolled = [line for line in lines if "seq" not in line]
+        assert rolled == [rollup]
+        numbers = [line["seq"] for line in lines if "seq" in line]
+        assert numbers == [1, 2, 5, 3, 4, 6, 8, 15, 16, 13, *range(17, 27), 28, 30]
         assert lines[0]["value"] == 1.5
     finally:
         script.kill()

@@ -388,6 +388,60 @@ async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
         other.stop()
 
 
+async def test_an_hour_without_one_center_is_an_hour_that_it_gets_later(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit's clock makes the hour: a record each second of it."""
+    folder = tmp_path / "province"
+    folder.mkdir()
+    other = Mosquitto.in_folder(mosquitto.program, folder)
+    other.start()
+    county, province = Center(), Center()
+    try:
+        async with (
+            Proxy("127.0.0.1", other.port) as proxy,
+            mqtt.connect(at(mosquitto), client_id="c", on_message=county.hear) as one,
+            mqtt.connect(at(other), client_id="c", on_message=province.hear) as two,
+            unit(
+                tmp_path / "store", uplink_config(mosquitto.port, name="county"),
+                uplink_config(proxy.port, name="province", compress="zstd"),
+            ) as made,
+        ):  # fmt: skip
+            for far in (one, two):
+                await far.subscribe(["outpost-exercise/v1/#"])
+            await until(lambda: all(u.state == "up" for u in made.uplinks), "both are up")
+            connection = made.uplinks[0].connection
+            passed_ms, really = 0, made.clock.now_ms
+            monkeypatch.setattr(made.clock, "now_ms", lambda: really() + passed_ms)
+            proxy.set_state(LinkState.DROPPED)
+            await until(lambda: made.uplinks[1].state == "down", "one is cut off")
+            hour = []
+            for second in range(3600):
+                passed_ms = 1000 * second
+                hour += made.read(1)
+                if second % 100 == 0:
+                    await settled(made)
+            await settled(made)
+            assert made.uplinks[1].cursor.pending() > 3600
+            proxy.set_state(LinkState.UP)
+            await until(lambda: made.uplinks[1].state == "up", "it is back")
+            await until(lambda: made.uplinks[1].cursor.pending() == 0, "it has caught up", 60.0)
+            await until(lambda: len(province.records) == made.outbox.made, "all have come")
+            for heard in (county, province):
+                await until(lambda: len(heard.records) == made.outbox.made, "all")  # noqa: B023
+                assert heard.missing == 0
+                assert heard.receiver.gaps(UNIT.id) == []
+            # The healthy one: everything once, over the connection that it had before.
+            assert county.repeated == 0
+            assert made.uplinks[0].connection is connection
+            numbers = {row.seq for row in hour}
+            assert all(record.late for record in province.records if record.seq in numbers)
+            times = [record.t for record in province.records if record.seq in numbers]
+            assert max(times) - min(times) >= 3_599_000
+    finally:
+        other.stop()
+
+
 def at(mosquitto: Mosquitto) -> mqtt.Broker:
     return mqtt.Broker(host="127.0.0.1", port=mosquitto.port)
 

@@ -288,6 +288,34 @@ async def test_retention_may_take_an_epoch_whose_alarms_wait_in_the_lane(tmp_pat
         assert first in made.store.epochs
 
 
+@pytest.mark.parametrize("history", ["oldest", "newest"])
+async def test_history_begins_where_the_configuration_says(
+    mosquitto: Mosquitto, tmp_path: Path, history: str
+) -> None:
+    for _ in range(2):
+        async with Store.open(tmp_path / "store") as store:
+            offline = Unit(store)
+            offline.read(1000)
+            offline.alarms([alarm()])
+            await store.flush()
+    async with (
+        center(mosquitto.port) as heard,
+        unit(tmp_path / "store", uplink_config(mosquitto.port, history=history)) as made,
+    ):
+        await settled(made)
+        await arrived(heard, 2000)
+        epochs = [made.store.epochs[number].name for number in (1, 2)]
+        order = [r for r in heard.records if r.body.get("source") == "gas1" and "value" in r.body]
+        assert {r.epoch for r in order[:300]} == {epochs[history == "newest"]}
+        assert {r.epoch for r in order[-300:]} == {epochs[history == "oldest"]}
+        firsts = [r.seq for r in order if r.epoch == epochs[history == "newest"]]
+        assert (firsts[0] < 500) == (history == "oldest")
+        # Alarms go before either.
+        alarms = [place for place, r in enumerate(heard.records) if r.klass == "alarms"]
+        assert max(alarms) < 600
+        assert heard.missing == 0
+
+
 async def test_retention_may_take_what_has_just_been_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
