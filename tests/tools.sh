@@ -16,6 +16,9 @@ command -v turnserver >/dev/null || wanted="$wanted coturn"
   wanted="$wanted libatomic1"
 [ -n "$(ls -d /usr/share/fonts/opentype/noto/NotoSansCJK* /usr/share/fonts/truetype/wqy/* 2>/dev/null)" ] ||
   wanted="$wanted fonts-noto-cjk"
+# A real RTSP server, for cameras; Debian's own Python has its bindings.
+/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null ||
+  wanted="$wanted gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-plugins-bad"
 [ -n "$wanted" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

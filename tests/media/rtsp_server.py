@@ -7,10 +7,14 @@ import sys
 
 
 def main() -> None:
-    import gi
+    import gi  # type: ignore[import-not-found]
 
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import GLib, Gst, GstRtspServer
+    from gi.repository import (  # type: ignore[import-not-found]
+        GLib,
+        Gst,
+        GstRtspServer,
+    )
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
