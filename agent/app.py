@@ -204,6 +204,7 @@ class App:
         changes = self.engine.restore(saved, time.monotonic(), self.clock.now_ms())
         self._announce(changes)
         self.hub.record(changes)
+        self.responder.begin(kept)
         for uplink in self.uplinks:
             uplink.look_again()
 

@@ -45,8 +45,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "sos_code": ("请按键输入取消码", "enter the code to cancel"),
     "no_motion_soon": ("请活动或按键，即将发出静止报警", "move or press the button"),
     "check_in_due": ("请按键报平安", "press the button to check in"),
-    "zone_entered": ("进入{zone}", "entering {zone}"),
-    "zone_left": ("离开{zone}", "leaving {zone}"),
     "neighbour": ("附近{who}{what}{code}{where}", "{who} nearby: {what} {code}{where}"),
     "message": ("收到消息：{text}", "message: {text}"),
     "camera_on": ("摄像机已开启", "camera is on"),
@@ -170,17 +168,20 @@ class Speech:
             await self._failed(f"{config.program}: {error.strerror}")
             return False
         self._saying = (utterance, process)
+        why = ""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 _, said = await process.communicate(text.encode())
+            if process.returncode and process.returncode > 0:
+                why = f"{config.program}: {said.decode(errors='replace')[:200].strip()}"
         except TimeoutError:
-            await self._failed(f"{config.program} has not ended within {TIMEOUT_S:g} s")
-            return False
+            why = f"{config.program} has not ended within {TIMEOUT_S:g} s"
         finally:
             self._saying = None
             _end(process)
-        if process.returncode and process.returncode > 0:
-            await self._failed(f"{config.program}: {said.decode(errors='replace')[:200].strip()}")
+            await process.wait()
+        if why:
+            await self._failed(why)
             return False
         self._troubled = False
         # Cut short by what is more urgent: its second language is not said either.

@@ -76,8 +76,11 @@ class Areas:
         for zone in drawn:
             if zone.id not in self.own and len(self._zones.zones) < ZONES_MAX:
                 self._zones.put(zone)
+        # What a position has told since is newer.
         self._zones.inside = {
-            name: within for name, within in inside.items() if name in self._zones.zones
+            name: within
+            for name, within in (inside | self._zones.inside).items()
+            if name in self._zones.zones
         }
 
     def holds(self, alarm: Alarm) -> bool:

@@ -131,6 +131,8 @@ class Calls:
 
     def restore(self, call: Call | None, at: float, *, same_boot: bool) -> None:
         """As before a restart.  The engine knows whether one stands: it has the last word."""
+        if self.call is not None:
+            return
         active = {alarm.code: alarm for alarm in self._engine.active()}
         standing = next((active[code] for code in sos.CODES if code in active), None)
         if standing is None:

@@ -4,7 +4,7 @@ a disk, readings and commands.  `at` is CLOCK_BOOTTIME, seconds."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -87,9 +87,11 @@ class Responder:
 
     # -- a run -----------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Go on as before the restart; what stood and is judged here no more has gone."""
-        at, kept, active = now_s(), self._read(), self._engine.active()
+    def begin(self, stored: Mapping[str, bytes] | None = None) -> None:
+        """Go on as before the restart; what stood and is judged here no more has gone.  Once more,
+        with what it held, where the store could be opened only later."""
+        at, active = now_s(), self._engine.active()
+        kept = self._read(self._store.kept if stored is None else stored)
         same_boot = kept is not None and kept.boot == self._clock.boot != ""
         self.watch.restore(active, kept.still if kept is not None else 0.0, at)
         if kept is not None:
@@ -235,9 +237,9 @@ class Responder:
     def _holds(self, alarm: Alarm) -> bool:
         return self.areas.holds(alarm) if alarm.code in ZONE_CODES else self.watch.holds(alarm)
 
-    def _read(self) -> _Kept | None:
+    def _read(self, stored: Mapping[str, bytes]) -> _Kept | None:
         try:
-            found = self._store.kept.get(KEPT)
+            found = stored.get(KEPT)
             return None if found is None else msgspec.json.decode(found, type=_Kept)
         except msgspec.DecodeError as error:
             log.error("what was kept of the wearer cannot be read: %s", error)

@@ -15,9 +15,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.agent.agent_process import ROOT
+from tests.waiting import until
 
 WEDGE = (
     "import signal, sys, time\n"
@@ -96,7 +97,8 @@ class Supervised:
         while not ended.done():
             word = asyncio.ensure_future(loop.sock_recv(channel, 4096))
             patience_s = self._watchdog_s if ready else 60.0
-            await asyncio.wait({word, ended}, timeout=patience_s, return_when="FIRST_COMPLETED")
+            watched: list[asyncio.Future[Any]] = [word, ended]
+            await asyncio.wait(watched, timeout=patience_s, return_when="FIRST_COMPLETED")
             if word.done():
                 said = word.result().split(b"\n")
                 self.fed += b"WATCHDOG=1" in said
@@ -107,6 +109,15 @@ class Supervised:
             if not ended.done():
                 self.process.send_signal(signal.SIGABRT)
                 await ended
+
+    async def is_ready(self, count: int) -> None:
+        """Until it has been ready so often."""
+        await until(lambda: self.ready == count, f"it is ready, start {count}", 30)
+
+    async def is_started(self, count: int) -> float:
+        """Until it has been started so often; when."""
+        await until(lambda: len(self.starts) == count, f"start {count}", 30)
+        return self.starts[-1]
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None

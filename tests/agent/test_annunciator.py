@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.alarms.sos import Stage
-from agent.alarms.standing import RANKS
+from agent.alarms.standing import HEARD_BY_NEIGHBOURS, RANKS
 from agent.annunciator import (
     CHECK_IN,
     CODE,
@@ -21,6 +21,7 @@ from agent.annunciator import (
     Shown,
 )
 from agent.messages import Alarm, AlarmState
+from agent.orders.book import PATTERN as MESSAGE
 from agent.speech import SENTENCES
 from drivers import patterns
 
@@ -38,6 +39,7 @@ def test_every_alarm_has_a_pattern_and_every_pattern_is_the_panel_s() -> None:
     assert PATTERNS.keys() | DISCREET == RANKS.keys()
     prompts = {prompt.pattern for prompt in (CHECK_IN, CODE, CONFIRMED, NEIGHBOUR, PREALARM)}
     shown = {*PATTERNS.values(), *STAGE_PATTERNS.values(), *prompts, "off", "acknowledged"}
+    shown.add(MESSAGE)
     assert shown == patterns.PATTERNS.keys()
     assert {prompt.key for prompt in (CHECK_IN, CODE, CONFIRMED, PREALARM)} <= SENTENCES.keys()
 
@@ -172,3 +174,38 @@ def test_what_is_urgent_sounds_also_while_driving(code: str) -> None:
     assert shown.lamp_only is False
     sounds = any(step[1] for step in patterns.PATTERNS[shown.pattern])
     assert sounds is (code not in DISCREET)
+
+
+def test_the_order_of_urgency_is_the_field_guide_s() -> None:
+    """FIELD.md 4.5: high and over range, a person, low, fault, battery."""
+    order = [
+        ["high", "critical", "over_range", "deficient"],
+        ["sos", "sos_silent", "no_motion", "check_in"],
+        ["low", "stel", "twa", "lel_invalid", "zone_hot", "zone_outside"],
+        ["fault", "under_range", "silent", "bus", "frozen", "zone_warm", "position_lost",
+         "battery_critical"],
+        ["battery", "coverage", "disk", "clock_stopped", "clock_unset"],
+    ]  # fmt: skip
+    told = {code: rank for rank, codes in enumerate(order, 1) for code in codes}
+    assert {code: RANKS[code] for code in told} == told
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [("high", True), ("critical", True), ("over_range", True), ("deficient", True), ("stel", True),
+     ("twa", True), ("low", False), ("fault", False), ("silent", False), ("zone_hot", False)],
+)  # fmt: skip
+def test_the_button_silences_what_is_dangerous_for_a_minute_and_the_rest_for_good(
+    code: str, again: bool
+) -> None:
+    annunciator, active = Annunciator(), (alarm(code),)
+    loud = annunciator.shown(active, 0.0)
+    annunciator.silence(active, at=0.0)
+    assert annunciator.shown(active, 59.9) == Shown("acknowledged")
+    assert annunciator.shown(active, 60.0) == (loud if again else Shown("acknowledged"))
+
+
+def test_what_sounds_at_neighbours_is_the_issue_s_list() -> None:
+    """High, over range, SOS, no motion: nothing else, and no silent call."""
+    assert HEARD_BY_NEIGHBOURS == {"high", "critical", "over_range", "sos", "no_motion"}
+    assert not HEARD_BY_NEIGHBOURS & DISCREET

@@ -56,6 +56,9 @@ class Bench:
         status = await self.status()
         return {alarm["alarm"]: alarm["state"] for alarm in status.get("alarms", [])}
 
+    async def sounds(self, since_s: float) -> None:
+        await until(lambda: bool(self.since(since_s, BUZZER)), "it sounds", 30)
+
     def since(self, at_s: float, pin: int) -> list[Edge]:
         return [edge for edge in edges(self.record) if edge.at_s >= at_s and edge.pin == pin]
 
@@ -89,12 +92,11 @@ async def test_kill_9_while_an_alarm_stands_is_announced_again_at_the_start(benc
         before = await bench.standing()
         took: list[float] = []
         for number in range(1, ROUNDS + 1):
-            await until(lambda n=number: unit.ready == n, "it runs again", 30)
+            await unit.is_ready(number)
             assert (await bench.standing()).get(HIGH) == before[HIGH]
             unit.send(signal.SIGKILL)
-            await until(lambda n=number: len(unit.starts) == n + 1, "it is started again", 30)
-            started = unit.starts[-1]
-            await until(lambda at=started: bool(bench.since(at, BUZZER)), "it sounds", 30)
+            started = await unit.is_started(number + 1)
+            await bench.sounds(started)
             lamp, buzzer = bench.since(started, LAMP)[0], bench.since(started, BUZZER)[0]
             assert (lamp.level, buzzer.level) == (1, 1)
             took.append(buzzer.at_s - started)

@@ -143,14 +143,18 @@ async def test_where_it_is_not_enabled_nothing_is_said(tmp_path: Path) -> None:
 async def test_every_sentence_is_said_by_the_real_program(tmp_path: Path) -> None:
     """Each as a WAV file in which something can be heard."""
     told: list[tuple[object, ...]] = []
-    words = {"what": "氯气", "code": "高报警", "zone": "A", "text": "hello"}
+    words = {"what": "氯气", "code": "高报警", "who": "A", "where": "", "text": "hello"}
     async with speaking(SpeechConfig(enabled=True, folder=str(tmp_path)), told) as voice:
         for count, key in enumerate(SENTENCES, 1):
-            voice.say(key, **words)
-            await until(lambda n=2 * count: len([*tmp_path.glob("*.wav")]) == n, f"{key} is said")
+            voice.say(key, 9.0, **words)
+            await _written(tmp_path, 2 * count)
         await until(lambda: voice._saying is None and not voice._waiting, "all is said")
     assert told == []
     _all_can_be_heard(tmp_path)
+
+
+async def _written(folder: Path, count: int) -> None:
+    await until(lambda: len([*folder.glob("*.wav")]) == count, f"{count} files are written")
 
 
 def _all_can_be_heard(folder: Path) -> None:

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from gpiozero.pins.mock import MockPin  # type: ignore[import-untyped]
 
+from drivers import lights, panelwire
 from drivers import panel as module
-from drivers import panelwire
 from drivers.panel import Panel, PanelConfig, PanelError
 from drivers.patterns import PATTERNS
 from drivers.sim.line import Fault, Line
@@ -60,7 +60,11 @@ async def mocked(heard: Heard, **keys: Any) -> AsyncIterator[Panel]:
     config = PanelConfig(
         factory="mock", **{**PINS, "sos_hold_s": 0.05, "cancel_hold_s": 0.2, **keys}
     )
-    calls = {"on_sos": heard.on_sos, "on_ack": heard.on_ack, "on_clean": heard.on_clean}
+    calls: dict[str, Any] = {
+        "on_sos": heard.on_sos,
+        "on_ack": heard.on_ack,
+        "on_clean": heard.on_clean,
+    }
     async with Panel(config, **calls) as panel:
         yield panel
 
@@ -341,3 +345,99 @@ async def test_a_wire_that_nobody_reads_blocks_nothing() -> None:
         assert panel._wire is not None
         assert len(panel._wire._edges) <= 256
     assert time.monotonic() - left < 20
+
+
+async def test_both_buttons_held_are_a_silent_call_and_a_longer_hold_asks_to_cancel() -> None:
+    heard, cancelled = Heard(), asyncio.Event()
+    keys: dict[str, Any] = PINS | {"sos_hold_s": 0.05, "cancel_hold_s": 0.1}
+    config = PanelConfig(factory="mock", **keys)
+    async with Panel(
+        config, on_sos=heard.on_sos, on_ack=heard.on_ack, on_cancel=cancelled.set
+    ) as panel:
+        pin(panel, 27).drive_low()
+        pin(panel, 17).drive_low()
+        await asyncio.wait_for(cancelled.wait(), 5)
+        pin(panel, 17).drive_high()
+        pin(panel, 27).drive_high()
+        pin(panel, 17).drive_low()
+        await until(lambda: len(heard.calls) == 3, "SOS is held alone")
+    assert heard.calls == ["ack", "silent sos", "sos"]
+
+
+async def test_the_heart_beats_until_it_is_told_not_to() -> None:
+    async with mocked(Heard(), heartbeat_pin=24) as panel:
+        heart = pin(panel, 24)
+        heart.clear_states()
+        panel.lights.heartbeat(True)
+        assert heart.state is True
+        got = await states(heart, 4)
+        assert [state for _, state in got] == [False, True, False, True]
+        panel.lights.heartbeat(False)
+        assert heart.state is False
+        assert panel.lights._heart_timer is None
+
+
+@pytest.mark.parametrize("heartbeat", [True, False])
+async def test_winks_are_lamp_alone_and_what_was_shown_comes_back(heartbeat: bool) -> None:
+    keys = {"heartbeat_pin": 24} if heartbeat else {}
+    async with mocked(Heard(), **keys) as panel:
+        panel.show("acknowledged")
+        lamp, buzzer = pin(panel, 24 if heartbeat else 22), pin(panel, 23)
+        lamp.clear_states()
+        panel.lights.wink(3)
+        await until(lambda: panel.lights._wink_timer is None, "it has winked")
+        assert sum(state.state for state in lamp.states[1:]) >= 3
+        assert buzzer.state is False
+        assert pin(panel, 22).state is True
+
+
+async def test_each_edge_is_in_the_file_at_once_and_outlives_the_panel(tmp_path: Any) -> None:
+    record = tmp_path / "edges"
+    before = time.monotonic_ns()
+    async with mocked(Heard(), record=str(record)) as panel:
+        panel.show("high")
+        lines = record.read_text().splitlines()
+        assert [line.split()[0] for line in lines] == ["22=1", "23=1"]
+        times = [int(line.split()[1]) for line in lines]
+        assert before < times[0] <= times[1] <= time.monotonic_ns()
+        panel.show("low")
+    # The end is no darkness: the lamp is lit, the buzzer is not.
+    last = dict(line.split()[0].split("=") for line in record.read_text().splitlines())
+    assert last == {"22": "1", "23": "0"}
+
+
+async def test_a_loop_that_stands_still_shows_a_fault_until_it_turns(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lights, "STALLED_S", 0.2)
+    monkeypatch.setattr(lights, "TURN_S", 0.05)
+    record = tmp_path / "edges"
+    async with mocked(Heard(), record=str(record), heartbeat_pin=24) as panel:
+        panel.lights.heartbeat(True)
+        while "22=1" not in record.read_text():
+            time.sleep(0.01)  # noqa: ASYNC251 (the loop is meant to stand still)
+        assert pin(panel, 24).state is False
+        await until(lambda: pin(panel, 22).state is False, "the loop turns and nothing is wrong")
+        await until(lambda: pin(panel, 24).state is True, "the heart beats again")
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"sos_hold_s": 5.0}, "cancel_hold_s: expected more than sos_hold_s (5), read 5"),
+        ({"factory": "lgpio", "record": "x"},
+         'record: only with factory = "mock", not "lgpio"'),
+        ({"heartbeat_pin": 4}, "heartbeat_pin: pin 4 is sos_pin already"),
+    ],
+)  # fmt: skip
+def test_more_error_texts(keys: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (its text is what is tested)
+        msgspec.convert({"factory": "mock", "sos_pin": 4} | keys, PanelConfig).check()
+    assert sentence in str(caught.value)
+
+
+async def test_a_record_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Any) -> None:
+    config = PanelConfig(factory="mock", lamp_pin=5, record=str(tmp_path / "none" / "edges"))
+    with pytest.raises(PanelError, match=r"^panel: record: cannot open .*: No such file"):
+        async with Panel(config, on_sos=lambda silent: None, on_ack=lambda: None):
+            pytest.fail("a panel without its record must not start")
