@@ -3,18 +3,14 @@ is listed to it, and one that is cut off costs the others nothing."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent import mqtt
 from agent.delivery import lanes as lanes_module
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class
-from agent.settings.tables import UplinkConfig
 from agent.store import Store
 from tests.agent.rig import (
     UNIT,
@@ -295,155 +291,6 @@ async def test_the_next_host_takes_over_and_the_first_comes_back_at_a_reconnecti
         async with center(mosquitto.port) as heard:
             await settled(made)
             await arrived(heard, 5)
-
-
-# -- one center is cut off -----------------------------------------------------------------------
-
-
-class Clocked(Center):
-    """A center that notes how old each live reading is when it comes, ms."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ages: list[float] = []
-
-    def hear(self, message: mqtt.Message) -> None:
-        before = len(self.records)
-        super().hear(message)
-        now = time.monotonic()
-        self.ages += [
-            1000 * (now - record.body["value"])
-            for record in self.records[before:]
-            if record.klass is Class.READINGS and record.body["source"] == "live"
-        ]
-
-
-async def live(made: Unit, count: int, each: int) -> None:
-    """Readings every 20 ms, whose value is the moment when they were made."""
-    for _ in range(count):
-        made.outbox.append(Class.READINGS, reading(time.monotonic(), "live"))
-        if each:
-            made.read(each, "bulk")
-        await asyncio.sleep(0.02)
-
-
-def typical(ages: list[float]) -> float:
-    """The median: how busy the machine is otherwise shows in the slowest."""
-    return sorted(ages)[len(ages) // 2]
-
-
-async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
-    mosquitto: Mosquitto, tmp_path: Path
-) -> None:
-    folder = tmp_path / "province"
-    folder.mkdir()
-    other = Mosquitto.in_folder(mosquitto.program, folder)
-    other.start()
-    county, province = Clocked(), Clocked()
-    configs: list[UplinkConfig] = [uplink_config(mosquitto.port, name="county")]
-    try:
-        async with (
-            Proxy("127.0.0.1", other.port) as proxy,
-            mqtt.connect(at(mosquitto), client_id="c", on_message=county.hear) as one,
-            mqtt.connect(at(other), client_id="c", on_message=province.hear) as two,
-            unit(
-                tmp_path / "store", *configs,
-                uplink_config(proxy.port, name="province", history_records_per_s=2000.0),
-            ) as made,
-        ):  # fmt: skip
-            for connection in (one, two):
-                await connection.subscribe(["outpost-exercise/v1/#"])
-            await until(lambda: all(u.state == "up" for u in made.uplinks), "both are up")
-            await live(made, 100, 4)
-            await until(lambda: len(county.ages) == 100, "the live ones have come")
-            both_up, county.ages = typical(county.ages), []
-            proxy.set_state(LinkState.DROPPED)
-            await until(lambda: made.uplinks[1].state == "down", "one is cut off")
-            await live(made, 100, 4)
-            for _ in range(10):
-                made.read(1000, "bulk")
-                await settled(made)
-            await until(lambda: len(county.ages) == 100, "the live ones have come")
-            cut_off, county.ages = typical(county.ages), []
-            assert made.uplinks[1].cursor.pending() > 10_000
-            proxy.set_state(LinkState.UP)
-            await until(lambda: made.uplinks[1].state == "up", "it is back")
-            await live(made, 100, 4)
-            await settled(made)
-            await until(lambda: len(county.ages) == 100, "the live ones have come")
-            catching_up = typical(county.ages)
-            await until(lambda: made.uplinks[1].cursor.pending() == 0, "it has caught up", 60.0)
-            everything = made.outbox.made
-            for heard in (county, province):
-                await until(lambda: len(heard.records) == everything, "all have come")  # noqa: B023
-                assert heard.missing == 0
-                assert heard.receiver.gaps(UNIT.id) == []
-            # What was on its way when the link was cut may come twice, there alone.
-            assert county.repeated == 0
-            # Under a floor of 20 ms what else the machine does decides: both centers, both
-            # brokers and the unit are on it.
-            assert cut_off < max(20.0, 3 * both_up), both_up
-            assert catching_up < max(20.0, 3 * both_up), both_up
-    finally:
-        other.stop()
-
-
-async def test_an_hour_without_one_center_is_an_hour_that_it_gets_later(
-    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The unit's clock makes the hour: a record each second of it."""
-    folder = tmp_path / "province"
-    folder.mkdir()
-    other = Mosquitto.in_folder(mosquitto.program, folder)
-    other.start()
-    county, province = Center(), Center()
-    try:
-        async with (
-            Proxy("127.0.0.1", other.port) as proxy,
-            mqtt.connect(at(mosquitto), client_id="c", on_message=county.hear) as one,
-            mqtt.connect(at(other), client_id="c", on_message=province.hear) as two,
-            unit(
-                tmp_path / "store", uplink_config(mosquitto.port, name="county"),
-                uplink_config(proxy.port, name="province", compress="zstd"),
-            ) as made,
-        ):  # fmt: skip
-            for far in (one, two):
-                await far.subscribe(["outpost-exercise/v1/#"])
-            await until(lambda: all(u.state == "up" for u in made.uplinks), "both are up")
-            connection = made.uplinks[0].connection
-            passed_ms, really = 0, made.clock.now_ms
-            monkeypatch.setattr(made.clock, "now_ms", lambda: really() + passed_ms)
-            proxy.set_state(LinkState.DROPPED)
-            await until(lambda: made.uplinks[1].state == "down", "one is cut off")
-            hour = []
-            for second in range(3600):
-                passed_ms = 1000 * second
-                hour += made.read(1)
-                if second % 100 == 0:
-                    await settled(made)
-            await settled(made)
-            assert made.uplinks[1].cursor.pending() > 3600
-            proxy.set_state(LinkState.UP)
-            await until(lambda: made.uplinks[1].state == "up", "it is back")
-            await until(lambda: made.uplinks[1].cursor.pending() == 0, "it has caught up", 60.0)
-            await until(lambda: len(province.records) == made.outbox.made, "all have come")
-            for heard in (county, province):
-                await until(lambda: len(heard.records) == made.outbox.made, "all")  # noqa: B023
-                assert heard.missing == 0
-                assert heard.receiver.gaps(UNIT.id) == []
-            # The healthy one: everything once, over the connection that it had before.
-            assert county.repeated == 0
-            assert made.uplinks[0].connection is connection
-            numbers = {row.seq for row in hour}
-            assert all(record.late for record in province.records if record.seq in numbers)
-            times = [record.t for record in province.records if record.seq in numbers]
-            assert max(times) - min(times) >= 3_599_000
-    finally:
-        other.stop()
-
-
-def at(mosquitto: Mosquitto) -> mqtt.Broker:
-    return mqtt.Broker(host="127.0.0.1", port=mosquitto.port)
 
 
 # -- the configuration ---------------------------------------------------------------------------
