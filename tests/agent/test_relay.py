@@ -336,6 +336,40 @@ def _paths(hq: Headquarters) -> list[str]:
     return ["/".join(topics.parse(one.topic).path) for one in hq.others]
 
 
+async def test_what_the_vehicle_lets_go_unsent_is_told_and_the_kit_can_still_give_it(
+    mosquitto: Mosquitto, other: Mosquitto, tmp_path: Path
+) -> None:
+    async with (
+        relaying(tmp_path / "store", mosquitto.port, other.port) as (relay, events),
+        kit_at(mosquitto.port) as (kit, _),
+    ):
+        center = relay.branches["center"].uplink
+        other.kill()
+        await until(lambda: center.state == "down", "the center is away")
+        await kit.publish(f"{ROOT}/{KIT}/readings", batch(*range(1, 6)))
+        pending = relay.branches["center"].pending
+        await until(lambda: pending() == 5, "they wait at the vehicle")
+        assert relay._store is not None
+        keeping = Keeping(
+            relay._store, UnitClock(), RelayConfig(enabled=True, max_mb=0),
+            relay.branches.values(), events.append,
+        )  # fmt: skip
+        await keeping.once(relay.kits.values())
+        assert pending() == 0
+        (event,) = [event for event in events if event.event == "relay_retention"]
+        assert event.data | {"classes": [], "count": 0} == {
+            "unit": KIT, "epoch": EPOCH, "first": 1, "last": 5, "classes": [], "count": 0
+        }  # fmt: skip
+        other.start()
+        async with headquarters(other.port) as hq:
+            await until(lambda: center.state == "up", "the center is back", 30)
+            await until(lambda: hq.receiver.counts(KIT).missing == 5, "it misses them", 30)
+            # What the kit sends again.
+            await kit.publish(f"{ROOT}/{KIT}/readings", batch(*range(1, 6)))
+            hq.command(KIT, "resend", {"epoch": EPOCH, "from": 1, "to": 5})
+            await until(lambda: hq.receiver.counts(KIT).missing == 0, "nothing is missing", 30)
+
+
 async def test_two_relays_at_each_others_brokers_send_nothing_round_in_a_circle(
     mosquitto: Mosquitto, other: Mosquitto, tmp_path: Path
 ) -> None:
