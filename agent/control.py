@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,8 +16,12 @@ from typing import Any
 
 import msgspec
 
+log = logging.getLogger(__name__)
+
 NAME = "control.sock"
 LINE_MAX = 64 * 1024
+FIRST_S = 0.2
+RETRY_S = 5.0
 
 
 class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,9 +32,6 @@ class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> AsyncIterator[None]:
     """Answer until the block is left.  `answers`: what may be asked, and who knows."""
     path = directory / NAME
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
     talks: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,25 +47,44 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
             del talks[task]
             writer.close()
 
-    mask = os.umask(0o177)
-    try:
-        server = await asyncio.start_unix_server(handle, path, limit=LINE_MAX)
-    except OSError as error:
-        raise OSError(f"{path}: cannot listen: {error.strerror or error}") from error
-    finally:
-        os.umask(mask)
+    listening = asyncio.create_task(_listen(handle, path), name="control")
+    # Where it can listen it does before the block begins.
+    await asyncio.wait([listening], timeout=FIRST_S)
     try:
         yield
     finally:
-        server.close()
+        listening.cancel()
+        await asyncio.wait([listening])
+        if not listening.cancelled():
+            listening.result().close()
         ending = dict(talks)
         for writer in ending.values():
             # Not cancelled: the streams of Python 3.11 report that as a failure.
             writer.transport.abort()
         if ending:
             await asyncio.wait(ending)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+async def _listen(handle: Any, path: Path) -> asyncio.Server:
+    """The agent does without: a folder that cannot be written (a full or absent disk) is tried
+    again for as long as it takes."""
+    told = False
+    while True:
+        with contextlib.suppress(OSError):
+            # A killed agent has left it behind.
+            os.unlink(path)
+        mask = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(handle, path, limit=LINE_MAX)
+        except OSError as error:
+            if not told:
+                log.error("%s: cannot listen: %s", path, error.strerror or error)
+            told = True
+        finally:
+            os.umask(mask)
+        await asyncio.sleep(RETRY_S)
 
 
 def _answer(line: bytes, answers: dict[str, Callable[[], Any]]) -> Any:
