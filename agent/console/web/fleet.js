@@ -25,6 +25,8 @@
 export const TRACK_POINTS = 2000;
 export const SERIES_POINTS = 1500;
 export const LOG_ENTRIES = 200;
+/** Of a unit, as the console keeps them. */
+const EVENTS = 50;
 const SET_BACK_MS = 600_000;
 /** A value older than this is shown as old. */
 export const OLD_MS = 10_000;
@@ -91,6 +93,14 @@ export class Unit {
     if (!late || (latest[key]?.t ?? 0) <= record.t) latest[key] = record;
     series[key] ??= [];
     insertByTime(series[key], [record.t, record.value ?? null], SERIES_POINTS, late);
+  }
+
+  /** In the order of their times. @param {EventRecord} record */
+  takeEvent(record) {
+    const { events } = this.state;
+    events.push(record);
+    events.sort((a, b) => a.t - b.t);
+    events.splice(0, events.length - EVENTS);
   }
 
   /** A transition of one alarm; what came late changes nothing that stands. @param {AlarmRecord} record */
@@ -206,6 +216,7 @@ export class Fleet {
     }
     // The event `command` tells of every answer, also to a page that comes later.
     if (message.type === "ack") return;
+    if (message.type === "event") unit.takeEvent(message.record);
     this.#write({ t: message.record.t, unit: unit.id, kind: message.type, body: message.record });
   }
 

@@ -2,6 +2,7 @@
 import { button, el, setClass, setText, show } from "./dom.js";
 import { titled, word } from "./lang.js";
 import { Meter } from "./meter.js";
+import { talkerOf } from "./talker.js";
 
 /** @typedef {import("./types.js").EventRecord} EventRecord */
 /** @typedef {import("./whep.js").WhepSession} WhepSession */
@@ -9,8 +10,6 @@ import { Meter } from "./meter.js";
 
 /** Asked for again while the key is held: the unit takes the floor back from who is forgotten. */
 const RENEW_MS = 20_000;
-/** An end that was never told of is one after so long. */
-const TALK_MS = 90_000;
 
 export class Voice {
   /**
@@ -157,11 +156,4 @@ export class Voice {
       || (secure ? "" : word("voice.insecure")));
     this.says.title = this.says.textContent ?? "";
   }
-}
-
-/** Who is heard in the unit's speaker, as the unit last said. @param {EventRecord[]} events @param {number} now */
-export function talkerOf(events, now) {
-  const last = events.filter(({ event }) => event === "talk").at(-1);
-  if (!last || last.data?.state !== "begins" || now - last.t > TALK_MS) return "";
-  return String(last.data.by ?? "");
 }
