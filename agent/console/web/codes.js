@@ -91,6 +91,8 @@ export const CODES = {
   "event.source_up": { zh: "仪器上线", en: "instrument up" },
   "event.source_down": { zh: "仪器离线", en: "instrument down" },
   "event.uplink_up": { zh: "上行链路接通", en: "uplink up" },
+  "event.uplink_detail": { zh: "上行读数精细度改变", en: "detail of readings sent up changed" },
+  "event.uplink_spent": { zh: "上行链路当日流量", en: "bytes of a day over the uplink" },
   "event.uplink_down": { zh: "上行链路中断", en: "uplink down" },
   "event.media_up": { zh: "视频程序启动", en: "video process up" },
   "event.media_down": { zh: "视频程序中断", en: "video process down" },
