@@ -108,7 +108,11 @@ async def test_a_tone_is_recognised_at_each_end(mosquitto: Mosquitto, tmp_path: 
         assert sound.share(sound.read(file), DOWN_HZ) > 0.5
         assert sound.share(sound.read(file), UP_HZ) < 0.05
         await expect(page.locator(".voice-says")).to_have_text("")
-        await page.locator(f'.card[data-unit="{CV}"]').get_by_role("button", name="Stop").click()
+        card = page.locator(f'.card[data-unit="{CV}"]')
+        await card.get_by_role("button", name="Stop", exact=True).click()
+        await page.get_by_role("tab", name="Log").click()
+        for told in ("watches the video", "talks: begins", "talks: ends", "has gone"):
+            await expect(page.locator("#log")).to_contain_text(told)
 
 
 async def test_the_space_bar_talks_too(mosquitto: Mosquitto, tmp_path: Path) -> None:
