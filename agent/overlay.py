@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from agent.annunciator import DISCREET
 from agent.media import wire
 from agent.messages import Alarm, Reading
 from agent.settings.tables import UnitConfig
@@ -58,7 +59,8 @@ class Overlay:
         place = ""
         if self._place is not None:
             place = NOTHING if (self._place[0], "position") in silent else self._place[1]
-        alarms = [f"{alarm.code.upper()} {alarm.quantity.upper()}" for alarm in self._alarms]
+        alarms = [f"{alarm.code.upper()} {alarm.quantity.upper()}" for alarm in self._alarms
+                  if alarm.code not in DISCREET]  # fmt: skip
         return wire.Overlay(
             unit=self._unit.name.get("zh", self._unit.id), place=place, mark=self._unit.mark,
             time_ms=time_ms, readings=readings, alarms=alarms[:ALARMS_MAX],

@@ -80,7 +80,9 @@ class Calls:
         call, self.call = self.call, None
         self.ended = _ended(call, "cancelled", by, reason)
         self._on_alarms(changes)
-        self._on_event("sos_cancelled", PANEL, reason, by=by)
+        self._on_event(
+            "sos_cancelled", PANEL, reason, by=by, silent=call is not None and call.silent
+        )
         self._tell(Stage.CANCELLED, call is not None and call.silent)
 
     def changed(self, changes: list[Alarm], at: float) -> None:
@@ -91,7 +93,7 @@ class Calls:
                 self.code.entering = False
                 self.ended = _ended(call, "confirmed", change.by, "")
                 self._told_until = at + TOLD_S
-                self._on_event("sos_confirmed", PANEL, by=change.by)
+                self._on_event("sos_confirmed", PANEL, by=change.by, silent=call.silent)
                 self._tell(Stage.CONFIRMED, call.silent)
 
     def tick(self, at: float) -> None:
@@ -106,7 +108,10 @@ class Calls:
             repeat_s=self._config.repeat_s,
         )  # fmt: skip
         for stage in news:
-            self._on_event("sos_reached" if stage is Stage.REACHED else "sos_unconfirmed", PANEL)
+            self._on_event(
+                "sos_reached" if stage is Stage.REACHED else "sos_unconfirmed", PANEL,
+                silent=self.call.silent,
+            )  # fmt: skip
             if stage is Stage.UNCONFIRMED:
                 self._number(self._on_alarms(self._engine.repeat_sos(self._clock.now_ms())))
             self._tell(stage, self.call.silent)

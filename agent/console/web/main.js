@@ -7,6 +7,7 @@ import { Charts } from "./charts.js";
 import { colourOf } from "./colour.js";
 import { Commands } from "./commands.js";
 import { ask } from "./dialog.js";
+import { shown } from "./discreet.js";
 import { arrange, byId, setClass, setText, show } from "./dom.js";
 import { Desk } from "./drill.js";
 import { Fleet } from "./fleet.js";
@@ -183,6 +184,12 @@ function redrawSoon() {
 }
 
 /** @param {Message} message */
+function applyShown(message) {
+  const left = shown(message, (unit) => fleet.units.get(unit)?.state.status);
+  if (left) fleet.apply(left);
+}
+
+/** @param {Message} message */
 function take(message) {
   switch (message.type) {
     case "hello":
@@ -198,7 +205,7 @@ function take(message) {
       brokerDetail = message.detail ?? "";
       break;
     default:
-      fleet.apply(message);
+      applyShown(message);
       if (message.type === "ack") commands.take(message.record);
       if (message.type === "snapshot" || message.type === "status") startVideo();
   }

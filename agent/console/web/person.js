@@ -1,5 +1,6 @@
 /** Whoever carries a unit: how a call for help fares, what is asked of them, what protects them. */
 import { ask } from "./dialog.js";
+import { isDiscreet, isHere } from "./discreet.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { byWord, codeWord, isWord, localName, word } from "./lang.js";
 
@@ -9,20 +10,19 @@ import { byWord, codeWord, isWord, localName, word } from "./lang.js";
 /** @typedef {(unit: Unit, verb: string, args: Record<string, unknown>, what: string) => void} Order */
 
 const REASONS = ["mistake", "safe", "test"];
+/** @type {Record<string, string>} */
+const DOTS = { queued: " ·", reached: " ··", unconfirmed: " ··", confirmed: " ···" };
 /** From this rank on a driving vehicle's page holds its sound back. */
 const QUIET_RANK = 3;
 /** How long the end of a call stays in sight. */
 const ENDED_MS = 10 * 60_000;
 
 /**
- * Only a page at the unit itself may call for help there; it alone is quiet while the unit drives.
- * @param {Unit} unit
+ * Only the page at the unit itself is quiet while the unit drives.
+ * @param {Unit} unit @param {Alarm} alarm @returns {boolean} shown, and not heard
  */
-const isHere = ({ state: { status } }) => status?.verbs?.includes("sos.raise") ?? false;
-
-/** @param {Unit} unit @param {Alarm} alarm @returns {boolean} shown, and not heard */
-export const isHeldBack = (unit, alarm) =>
-  alarm.rank >= QUIET_RANK && isHere(unit) && (unit.state.status?.person?.driving ?? false);
+export const isHeldBack = ({ state: { status } }, alarm) =>
+  alarm.rank >= QUIET_RANK && isHere(status) && (status?.person?.driving ?? false);
 
 export class PersonStrip {
   /** @param {Order} order */
@@ -47,7 +47,8 @@ export class PersonStrip {
     show(this.node, person !== undefined);
     if (!person) return;
     this.node.setAttribute("aria-label", word("person"));
-    const lines = linesOf(person, now);
+    const discreet = isDiscreet(unit.state.status);
+    const lines = linesOf(person, now, discreet);
     while (this.chips.children.length < lines.length) this.chips.append(el("li"));
     arrange(this.chips, [...this.chips.children].slice(0, lines.length));
     lines.forEach(({ kind, text, bad }, at) => {
@@ -56,7 +57,7 @@ export class PersonStrip {
       setClass(chip, "bad", bad);
       setText(chip, text);
     });
-    const standing = isStanding(person);
+    const standing = isStanding(person) && !discreet;
     show(this.checkIn, verbs.includes("check_in") && person.check_in !== undefined);
     show(this.sos, verbs.includes("sos.raise") && !standing);
     for (const node of [this.reason, this.cancel]) show(node, verbs.includes("sos.cancel") && standing);
@@ -88,12 +89,14 @@ const isStanding = ({ sos }) => sos !== undefined && sos !== null
 /**
  * What is said of a person, the most urgent first.
  * @param {Person} person @param {number} now
+ * @param {boolean} [discreet] of a silent call only dots: one queued, two reached, three confirmed
  * @returns {{kind: string, text: string, bad: boolean}[]}
  */
-export function linesOf(person, now) {
+export function linesOf(person, now, discreet = false) {
   const lines = [];
   const { sos, zones = [] } = person;
-  if (sos && (isStanding(person) || now - (sos.since ?? 0) < ENDED_MS)) {
+  const dots = discreet && sos ? DOTS[sos.stage] ?? "" : "";
+  if (!discreet && sos && (isStanding(person) || now - (sos.since ?? 0) < ENDED_MS)) {
     lines.push({ kind: "sos", bad: isStanding(person), text: codeWordWith("person.sos", sos.stage, {
       by: byWord(sos.by ?? ""), reason: sos.reason ? codeWord("reason", sos.reason) : "",
     }) });
@@ -114,7 +117,7 @@ export function linesOf(person, now) {
   if (person.driving) lines.push({ kind: "driving", bad: false, text: word("person.driving") });
   const why = (person.unprotected ?? []).map(whyText).join("; ");
   lines.push({ kind: "heart", bad: !person.protected,
-    text: person.protected ? word("person.protected") : word("person.unprotected", { why }) });
+    text: (person.protected ? word("person.protected") : word("person.unprotected", { why })) + dots });
   return lines;
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { shown } from "../../../agent/console/web/discreet.js";
 import { isHeldBack, linesOf } from "../../../agent/console/web/person.js";
 
 const NOW = 1_790_000_000_000;
@@ -45,4 +46,25 @@ test("only the page on board is quiet while it drives, and never of what is urge
   assert.equal(isHeldBack(unit(false, here), { rank: 4 }), false);
   assert.equal(isHeldBack(unit(true, away), { rank: 4 }), false);
   assert.equal(isHeldBack({ state: { status: null } }, { rank: 4 }), false);
+});
+
+test("a silent call is not seen where it was made, and seen everywhere else", () => {
+  const sos = { stage: "reached", silent: true, since: NOW };
+  const status = (verbs) => ({ verbs, person: { sos, protected: true } });
+  const alarms = [{ code: "sos_silent" }, { code: "low" }];
+  const messages = [
+    { type: "active", unit: "u", alarms }, { type: "alarm", unit: "u", record: alarms[0] },
+    { type: "event", unit: "u", record: { event: "sos_reached", data: { silent: true } } },
+    { type: "event", unit: "u", record: { event: "command", data: { verb: "sos.confirm" } } },
+  ];
+  const away = () => status(["sos.confirm"]), here = () => status(["sos.raise"]);
+  for (const message of messages) assert.deepEqual(shown(message, away), message);
+  assert.deepEqual(messages.map((message) => shown(message, here)),
+    [{ type: "active", unit: "u", alarms: [alarms[1]] }, null, null, null]);
+  const snapshot = (verbs) => shown({ type: "snapshot", units: { u: { status: status(verbs), alarms,
+    events: [messages[2].record, { event: "started" }] } } }, () => null).units.u;
+  assert.deepEqual(snapshot(["sos.raise"]).alarms, [alarms[1]]);
+  assert.deepEqual(snapshot(["sos.raise"]).events, [{ event: "started" }]);
+  assert.equal(snapshot([]).alarms.length, 2);
+  assert.deepEqual(linesOf(status([]).person, NOW, true).map(({ text }) => text), ["♥ 仪器正常 ··"]);
 });
