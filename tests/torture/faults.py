@@ -35,6 +35,7 @@ class Faults:
             "link delayed": self._delay,
             "link lossy": self._lose,
             "disk full": self._fill_disk,
+            "disk full at the start": self._start_on_a_full_disk,
             "clock moved": self._move_clock,
         }
         name = self._rng.choice(sorted(self._only or faults))
@@ -70,6 +71,14 @@ class Faults:
         self._unit.fill_disk()
         await self._last(0.5, 2.0)
         self._unit.free_disk()
+
+    async def _start_on_a_full_disk(self) -> None:
+        await self._unit.runs()
+        await self._unit.kill(disk_full=True)
+        await self._last(1.0, 3.0)
+        self._unit.free_disk()
+        # What it has sent from memory is to be kept before it is killed again.
+        await self._unit.runs()
 
     async def _move_clock(self) -> None:
         self._unit.move_clock(self._rng.choice(CLOCK_STEPS_S))

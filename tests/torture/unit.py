@@ -69,22 +69,24 @@ class Unit:
             )
         )
 
-    async def start(self) -> None:
+    async def start(self, *, disk_full: bool = False) -> None:
+        """`disk_full`: from its first moment on, until `free_disk`."""
+        limit = [f"--fsize=0:unlimited"] if disk_full else []
         environment = os.environ | {OFFSET_FILE: str(self._clock)}
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._program, "run", "--config", str(self._config),
+                *(["prlimit", *limit] if limit else []), *self._program, "run", "--config", str(self._config),
                 stdout=log, stderr=log, env=environment,
             )  # fmt: skip
         self.starts += 1
 
-    async def kill(self) -> None:
+    async def kill(self, *, disk_full: bool = False) -> None:
         """kill -9, and started again at once."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        await self.start()
+        await self.start(disk_full=disk_full)
 
     async def end(self, timeout_s: float = 40.0) -> None:
         """SIGTERM; the agent drains and says goodbye."""
@@ -130,15 +132,16 @@ class Unit:
                 await asyncio.sleep(1 / HZ)
 
     async def runs(self) -> None:
-        """Until it answers: a disk that is full during a start is no fault of a running agent."""
+        """Until it answers, and keeps what it makes."""
         async with asyncio.timeout(START_S):
             while True:
                 assert self._process is not None
                 ended = self._process.returncode
                 assert ended is None, f"the agent has ended by itself, with {ended}: {self.tail()}"
                 with contextlib.suppress(OSError):
-                    await ask(self.store, "status")
-                    return
+                    answer = await ask(self.store, "status")
+                    if not answer["store"]["trouble"]:
+                        return
                 await asyncio.sleep(0.05)
 
     async def pending(self) -> int:
