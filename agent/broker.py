@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import socket
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,9 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Certificates to trust; empty: the system's."""
     cert_file: str = ""
     key_file: str = ""
+    pins: tuple[str, ...] = ()
+    """SHA-256 in hex, with or without colons: one certificate of the server's chain must have one
+    of them; empty: whatever is trusted."""
 
     def context(self) -> ssl.SSLContext:
         """ValueError names the file that cannot be used, and why."""
@@ -40,7 +44,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         except ssl.SSLError as error:
             raise ValueError(f"{self.ca_file} holds no PEM certificate") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.sslsocket_class = _TlsSocket
+        context.sslsocket_class = _socket_class(self.pins)
         if self.cert_file:
             try:
                 context.load_cert_chain(self.cert_file, self.key_file or None, _no_password)
@@ -61,6 +65,29 @@ class _TlsSocket(ssl.SSLSocket):
         except OSError:
             self.close()
             raise
+
+
+def _socket_class(pins: tuple[str, ...]) -> type[_TlsSocket]:
+    wanted = frozenset(pin.replace(":", "").lower() for pin in pins)
+
+    class Pinned(_TlsSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            if not wanted.intersection(_chain(self)):
+                self.close()
+                error = ssl.SSLCertVerificationError("not pinned")
+                error.verify_message = "no certificate of its chain has a pinned fingerprint"
+                raise error
+
+    return Pinned if wanted else _TlsSocket
+
+
+def _chain(sock: ssl.SSLSocket) -> Iterator[str]:
+    """The fingerprints of the certificates by which the peer was found trusted."""
+    # Public since Python 3.13; before that it is only there inside.
+    inner = getattr(sock, "_sslobj", None)
+    for certificate in inner.get_verified_chain() if inner is not None else ():
+        yield hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.public_bytes())).hexdigest()
 
 
 def _must_be_readable(path: str) -> None:

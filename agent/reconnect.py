@@ -24,6 +24,53 @@ SETTLED_S = 60.0
 """A broker that was gone back to and stayed so long is trusted as before."""
 
 
+BUSY = frozenset({0x88, 0x89, 0x97, 0x9F})
+"""Server unavailable, server busy, quota exceeded, connection rate exceeded."""
+ELSEWHERE = frozenset({0x9C, 0x9D})
+"""Use another server, server moved."""
+TAKEN_OVER = 0x8E
+BUSY_S = (30.0, 120.0)
+"""A broker that has too much to do is left alone for so long."""
+RIVAL_S = (2.0, 300.0)
+"""Two with one name throw each other out: each time it is waited twice as long."""
+
+
+class Patience:
+    """How long to wait before the next attempt, by what the broker said.  Pure but for chance."""
+
+    def __init__(self, first_s: float, ceiling_s: float) -> None:
+        self._usual = Backoff(first_s, ceiling_s)
+        self._busy = Backoff(*BUSY_S)
+        self._rival = Backoff(*RIVAL_S)
+
+    def after(self, code: int, lived_s: float | None) -> float:
+        """`code`: MQTT 5's reason code, 0: none; `lived_s`: of the connection, None: there was
+        none."""
+        if code == TAKEN_OVER:
+            return self._rival.next_s()
+        if lived_s is not None and lived_s >= RIVAL_S[1]:
+            self._rival.reset()
+        if code in BUSY:
+            return self._busy.next_s()
+        if lived_s is not None and lived_s >= STEADY_S:
+            self._usual.reset()
+            self._busy.reset()
+        return self._usual.next_s()
+
+
+def explained(reason: str, code: int, client_id: str, *, others: bool) -> str:
+    """What the code means for who reads the log."""
+    if code == TAKEN_OVER:
+        return (
+            f"{reason}: another client came with the same id {client_id!r} (two units with one "
+            "id?); it is waited longer each time"
+        )
+    if code in ELSEWHERE:
+        more = "the other hosts are tried" if others else "no other host is configured"
+        return f"{reason}: {more}"
+    return reason
+
+
 class Return(msgspec.Struct):
     """When to go back.  Pure: any clock that only rises is an argument."""
 
@@ -69,11 +116,14 @@ async def keep_connected(
     """Connect again and again, until cancelled, each time to the first that answers.  `serve` runs
     for each connection until that is lost; when it returns the connection is made anew."""
     brokers = [broker] if isinstance(broker, Broker) else list(broker)
-    backoff, loop = Backoff(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
+    patience, loop = Patience(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
     back, going_back = Return(*HOLD_S), False
+    sent_away = -1
     while True:
-        reasons, since = [], None
+        reasons, since, code = [], None, 0
         for place, one in enumerate(brokers):
+            if place == sent_away and len(brokers) > 1:
+                continue
             try:
                 async with connect(
                     one, client_id=client_id, on_message=on_message, acks_later=acks_later,
@@ -85,19 +135,22 @@ async def keep_connected(
                     going_back = await _served(
                         serve(connection), connection, brokers[:place], f"{client_id}-probe", back
                     )
+                    code = connection.lost_code
                     reasons = [_reason(connection, going_back, brokers[0])]
             except MqttError as error:
+                code = code or error.code
                 reasons.append(str(error))
             if since is not None:
                 if place == 0:
                     back.lost(loop.time())
                 break
-        if since is not None and loop.time() - since >= STEADY_S:
-            backoff.reset()
+        lived_s = None if since is None else loop.time() - since
+        # Whoever sent us elsewhere is not asked again at once.
+        sent_away = place if since is not None and code in ELSEWHERE else -1
         if on_down is not None:
-            on_down("; ".join(reasons))
+            on_down(explained("; ".join(reasons), code, client_id, others=len(brokers) > 1))
         if not going_back:
-            await asyncio.sleep(backoff.next_s())
+            await asyncio.sleep(patience.after(code, lived_s))
 
 
 def _reason(connection: Connection, going_back: bool, first: Broker) -> str:

@@ -220,6 +220,9 @@ LINK_BUDGET_MB = {"wired": 0.0, "4g": 1000.0, "satellite": 50.0}
 """What a kind of link bears where nothing else is given: a slow terminal, usual tariffs."""
 
 
+Fingerprint = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}\Z")]
+
+
 class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: Slug
     host: HostName
@@ -230,6 +233,14 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    pins: tuple[Fingerprint, ...] = ()
+    """SHA-256 of certificates of which the broker's chain must hold one; empty: any that is
+    trusted."""
+    transport: Literal["tcp", "websocket"] = "tcp"
+    path: Annotated[str, msgspec.Meta(pattern=r"\A/[!-~]*\Z")] = "/mqtt"
+    """Of a WebSocket."""
+    proxy: Annotated[str, msgspec.Meta(pattern=r"\A(http://[^/\s]+)?\Z")] = ""
+    """http://[user:password@]host:port, where nothing else leads out."""
     username: str = ""
     password_file: str = ""
     keepalive_s: KeepAlive = 15
@@ -272,6 +283,8 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         yield from (("hosts", said) for host in self.hosts if (said := places.mistake(host)))
         if len({self.host, *self.hosts}) <= len(self.hosts):
             yield "hosts", f"a host is named twice: {self.host!r}, then {list(self.hosts)}"
+        if self.pins and not self.tls:
+            yield "pins", "given without tls"
         if self.key_file and not self.cert_file:
             yield "key_file", "given without cert_file"
         for klass in (Class.ALARMS, Class.ACK):
@@ -315,13 +328,17 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise OSError(errno.EILSEQ, "it is not UTF-8 text") from error
             password = text.rstrip("\r\n")
         tls = (
-            Tls(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)
+            Tls(
+                ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file,
+                pins=self.pins,
+            )
             if self.tls
             else None
-        )
+        )  # fmt: skip
         return Broker(
             host=self.host, port=self.port, tls=tls, username=self.username, password=password,
-            keepalive_s=self.keepalive_s,
+            keepalive_s=self.keepalive_s, proxy=self.proxy,
+            websocket_path=self.path if self.transport == "websocket" else "",
         )  # fmt: skip
 
 
