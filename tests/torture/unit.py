@@ -71,11 +71,11 @@ class Unit:
 
     async def start(self, *, disk_full: bool = False) -> None:
         """`disk_full`: from its first moment on, until `free_disk`."""
-        limit = [f"--fsize=0:unlimited"] if disk_full else []
+        limit = ["prlimit", "--fsize=0:unlimited"] if disk_full else []
         environment = os.environ | {OFFSET_FILE: str(self._clock)}
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(["prlimit", *limit] if limit else []), *self._program, "run", "--config", str(self._config),
+                *limit, *self._program, "run", "--config", str(self._config),
                 stdout=log, stderr=log, env=environment,
             )  # fmt: skip
         self.starts += 1
