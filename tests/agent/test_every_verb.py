@@ -35,12 +35,17 @@ REPLY = "outpost-exercise/v1/hubei/hq/reply"
 
 def tables(port: int, verbs: tuple[str, ...], *, media: bool) -> str:
     allowed = msgspec.json.encode(verbs).decode()
+    # What the cases let them say comes from no wire; they themselves are never heard.
+    sources = "".join(
+        f'[[source]]\nname = "{name}"\ndriver = "host"\nperiod_s = 3000.0\nsilent_s = 3600.0\n'
+        for name in ("head", "mast", "gas")
+    )
     return (
         f"[media]\nenabled = {str(media).lower()}\n"
         '[[camera]]\nname = "front"\nsource = "scene"\n'
         '[[rates.profile]]\nname = "thin"\nperiod_s = 30.0\nbudget_mb_per_day = 5.0\n'
         f'[[uplink]]\nname = "center"\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
-        f"local = true\nverbs = {allowed}\n"
+        f"local = true\nverbs = {allowed}\n{sources}"
     )
 
 
