@@ -143,12 +143,6 @@ class MediaHost:
         if self._writer is not None:
             self._send(wire.CloseSession(session=session))
 
-    def switch(self, session: str, camera: str) -> None:
-        """Show another camera in a session that runs.  MediaError: no such camera."""
-        name = self._camera(camera)
-        if self._writer is not None:
-            self._send(wire.SwitchCamera(session=session, camera=name))
-
     def limit(self, kbit_s: int) -> None:
         """What all viewers together may take from now on, while alarms and readings need the
         link; 0: no limit."""

@@ -144,11 +144,6 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    def parts(self, session: str) -> tuple[Part, ...]:
-        """Of a session that runs; none where it does not."""
-        peer = self._peers.get(session)
-        return peer.parts if peer is not None else ()
-
     async def answer(self, session: str, parts: Sequence[Part], sdp: str) -> str:
         """MediaError: why there is no answer."""
         if session in self._peers:

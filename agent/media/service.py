@@ -85,8 +85,6 @@ class Service:
                 task.add_done_callback(self._answering.discard)
             case wire.CloseSession():
                 self._peers.close(message.session)
-            case wire.SwitchCamera():
-                self._switch(message)
             case wire.Limit():
                 self._adapter.limit(message.kbit_s)
             case wire.Microphone():
@@ -122,14 +120,6 @@ class Service:
         """What a session that is offered shall carry."""
         video = VideoPart(request.session, self._pipelines[request.camera])
         return [video, DataPart(video, self._painter, self._pipelines)]
-
-    def _switch(self, message: wire.SwitchCamera) -> None:
-        for part in self._peers.parts(message.session):
-            if isinstance(part, VideoPart):
-                try:
-                    part.switch(self._pipelines[message.camera])
-                except MediaError as error:
-                    log.warning("session %s stays where it is: %s", message.session, error)
 
     def _closed(self, session: str, why: str) -> None:
         if self._outlets.ended(session, why):

@@ -140,13 +140,6 @@ class Limit(_Message, frozen=True, kw_only=True):
     kbit_s: int
 
 
-class SwitchCamera(_Message, frozen=True, kw_only=True):
-    """Show another camera in a session that runs.  An unknown session is no error."""
-
-    session: str
-    camera: str
-
-
 class Microphone(_Message, frozen=True, kw_only=True):
     """Whether the microphone may be heard by who listens, from now on."""
 
@@ -262,7 +255,6 @@ ToMedia = (
     | Overlay
     | OfferRequest
     | CloseSession
-    | SwitchCamera
     | Limit
     | StartStills
     | StopStills

@@ -80,7 +80,7 @@ def orange_share(image: Image) -> float:
     return float((np.abs(image.astype(int) - [0, 140, 255]).max(axis=2) < 40).mean())
 
 
-async def smooth(page: Page, count: int, tries: int = 5) -> dict[str, Any]:
+async def smooth(page: Page, count: int, tries: int = 3) -> dict[str, Any]:
     """The statistics after that many more frames without a freeze.  A machine that others use
     freezes a picture now and then, one of ours all the time."""
     stats = await decoded(page, 1)
@@ -121,6 +121,8 @@ async def test_chromium_plays_the_pictures(kind: str, tmp_path: Path) -> None:
                 await page.screenshot(path=keep)
         assert stats["state"] == "connected"
         assert stats["keyFramesDecoded"] >= 1
+        # Asked for a playout delay of 0: what the browser holds back is far below its usual 100 ms.
+        assert stats["jitterBufferDelay"] / stats["jitterBufferEmittedCount"] < 0.1
         assert first is not None
         assert second is not None
         assert 20 < (second.frame - first.frame) % 65536 < 600

@@ -80,7 +80,7 @@ async def test_overlays_come_and_another_camera_is_shown_in_the_same_session() -
             assert said["detail"] == "no camera 'cellar'; this unit has: front, roof"
             viewer.channel.send("[]")
             assert (await viewer.next())["code"] == "malformed"
-            media.host.switch("s", "front")  # as the core is told over rtc/{session}/switch
+            viewer.channel.send('{"camera": "front"}')
             await viewer.frame_of_width(640)
         finally:
             await viewer.connection.close()

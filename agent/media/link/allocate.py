@@ -9,13 +9,13 @@ import msgspec
 
 VIDEO_SHARE = 0.9
 """Of an estimate: the rest is headers, repeats and what comes between."""
-MAIN_LEAST_KBIT_S = 180.0
+MAIN_LEAST_KBIT_S = 140.0
 """Less makes no picture of the main layer's size."""
 THIN_LEAST_KBIT_S = 25.0
 """Less is a link for stills."""
 NEAR_BEST = 0.5
 """Of the best viewer's share: who has less gets the thin layer rather than slowing him down."""
-CLIMB = 1.25
+CLIMB = 1.2
 """Above the bound, before a viewer moves up again."""
 
 

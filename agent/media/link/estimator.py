@@ -29,6 +29,8 @@ APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 30.0
 """An estimate is no more than this times what was seen to arrive, plus this."""
 DRAIN = 0.6
 RISING_MS = 10.0
+PAUSE_S = 0.6
+"""At most, when a queue stands."""
 QUEUE_MS = 200.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 LOSS_PACKETS, LOSS_S = 40, 2.0
@@ -39,8 +41,8 @@ SHORT_WINDOW_S = 0.25
 FEEDBACK_S = 0.25
 """Chromium sends it each 50 to 250 ms."""
 CLEAN_S = 3.0
-LONGER_S = 4.0
-"""A queue that did not shrink for all that was cut in this time is none."""
+LONGER_S = 2.5
+"""A queue that never shrank for so long, for all that was cut, is none: the way is longer now."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -63,6 +65,8 @@ class Estimator:
         """Of the last judged packets."""
         self.jitter_s = 0.0
         self.acked_kbit_s: float | None = None
+        self.pause_until = float("-inf")
+        """Nothing should be sent before: a queue that alarms have to pass shall drain."""
         self.feedback_at: float | None = None
         """When transport-wide feedback came last."""
         self._trend = Trend()
@@ -70,6 +74,7 @@ class Estimator:
         self._arrived: deque[tuple[float, int]] = deque()
         self._grown_at: float | None = None
         self._cut_at = float("-inf")
+        self._stands_since: float | None = None
         self._too_much: tuple[float, float] | None = None
         """Rate and time of the last cut."""
         self._lost = self._seen = 0
@@ -137,6 +142,7 @@ class Estimator:
         due_s = 2 * self.rtt_s + 2 * FEEDBACK_S + 0.25
         if oldest_unheard_s > due_s and now - self._cut_at > 0.5:
             self._cut(self.kbit_s * 0.5, now)
+            self.pause_until = now + PAUSE_S / 2
             self._bound()
 
     def probed(self, kbit_s: float, now: float) -> None:
@@ -185,9 +191,13 @@ class Estimator:
             self._cut(max(self.kbit_s * (1 - 0.5 * self.loss), least), now)
 
     def _decide(self, queue_ms: float, now: float) -> None:
-        if queue_ms > QUEUE_MS and self._standing.is_steady() and self._cut_at > now - LONGER_S:
+        if queue_ms <= QUEUE_MS:
+            self._stands_since = None
+        elif self._stands_since is None:
+            self._stands_since = now
+        elif now - self._stands_since > LONGER_S and self._standing.is_steady(QUEUE_MS / 2):
             self._standing.forget()
-            queue_ms = 0.0
+            queue_ms, self._stands_since = 0.0, None
         # A big picture among small ones looks like a slope; a queue is one for every packet.
         rising = self._trend.usage is Usage.OVER and queue_ms > RISING_MS
         over = rising or queue_ms > QUEUE_MS
@@ -199,6 +209,8 @@ class Estimator:
             if self.kbit_s > acked * beta and now - self._cut_at > self.rtt_s / 2 + 0.1:
                 self._too_much = (acked, now)
                 self._cut(acked * beta, now)
+                if queue_ms > QUEUE_MS:
+                    self.pause_until = now + min(queue_ms / 1000, PAUSE_S)
             self._grown_at = now
         elif self._trend.usage is not Usage.UNDER and queue_ms < QUEUE_MS / 2:
             if self.loss <= LOSS_HIGH:

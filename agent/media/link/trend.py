@@ -108,13 +108,12 @@ class Standing:
         self._least: deque[tuple[float, float]] = deque()
         self._lately: deque[tuple[float, float]] = deque()
 
-    def is_steady(self) -> bool:
-        """For some seconds no packet met less than a good part of what it meets now: it is the
-        way that has become longer, for a queue drains once less is sent."""
+    def is_steady(self, queue_ms: float) -> bool:
+        """For some seconds no packet met less than this: it is the way that has become longer, for
+        a queue drains once less is sent."""
         if not self._lately or self._lately[-1][0] - self._lately[0][0] < 0.8 * STEADY_MS:
             return False
-        base = self._least[0][1]
-        return min(delay for _, delay in self._lately) - base > self.queue_ms * 0.6
+        return min(delay for _, delay in self._lately) - self._least[0][1] > queue_ms
 
     def forget(self) -> None:
         """The least of the last seconds is the way itself."""

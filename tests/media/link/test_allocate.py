@@ -36,9 +36,9 @@ def test_a_lone_viewer_keeps_the_main_layer_as_long_as_it_makes_a_picture() -> N
 
 
 def test_up_needs_more_than_down() -> None:
-    assert places(210) == [Place.MAIN]
-    assert places(210, now=Place.THIN) == [Place.THIN]
-    assert places(260, now=Place.THIN) == [Place.MAIN]
+    assert places(165) == [Place.MAIN]
+    assert places(165, now=Place.THIN) == [Place.THIN]
+    assert places(200, now=Place.THIN) == [Place.MAIN]
     assert places(30) == [Place.THIN]
     assert places(30, now=Place.STILLS) == [Place.STILLS]
 
