@@ -1,0 +1,99 @@
+"""Layers and rates follow the viewers' links, with real encoders and real peers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from av import VideoFrame
+
+from agent.media import codecs, loopback, receive, viewer
+from agent.media.adapt import Adapter
+from agent.media.overlay import Painter
+from agent.media.peer import Peers
+from agent.media.pipeline import Pipeline
+from agent.media.video_part import VideoPart
+from tests.media.conftest import SMALL, media_config
+from tests.waiting import until
+
+
+class Room:
+    """A camera, its adapter, and viewers in this process."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.camera = Pipeline(SMALL, Painter(media_config()), loop, lambda *_: None)
+        self.adapter = Adapter([self.camera])
+        self.peers = Peers(lambda *_: None)
+        self.parts: dict[str, VideoPart] = {}
+        self.widths: dict[str, list[int]] = {}
+        self.stop = asyncio.Event()
+
+    async def play(self, name: str) -> viewer.ViewerStats:
+        part = self.parts[name] = VideoPart(name, self.camera)
+        widths = self.widths[name] = []
+
+        async def exchange(sdp: str) -> str:
+            return await self.peers.answer(name, [part], sdp)
+
+        def take(frame: VideoFrame) -> None:
+            widths.append(frame.width)
+
+        return await viewer.watch(exchange, seconds=50, on_frame=take, stop=self.stop)
+
+    def holds(self, name: str, kbit_s: float) -> None:
+        """From now on that viewer's link bears no more."""
+        link = self.parts[name].link
+        link.most_kbit_s = kbit_s
+        link.estimator.kbit_s = min(kbit_s, link.estimator.kbit_s)
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Room]:
+    loopback.install()
+    codecs.install()
+    receive.install()
+    room = Room()
+    adapting = asyncio.create_task(room.adapter.run())
+    yield room
+    adapting.cancel()
+    await room.peers.close_all()
+    room.camera.close()
+    await until(lambda: room.camera.stats().state == "idle", "the camera is closed")
+
+
+async def test_feedback_raises_the_estimate_and_a_slow_viewer_slows_nobody(room: Room) -> None:
+    watching = asyncio.gather(room.play("good"), room.play("slow"))
+    await until(lambda: all(len(room.widths.get(n, ())) > 10 for n in ("good", "slow")), "both see")
+    estimator = room.parts["good"].link.estimator
+    await until(lambda: estimator.feedback_at is not None, "transport-wide feedback has come")
+    await until(lambda: estimator.kbit_s > 820, "on a clean path the estimate grows")
+    room.holds("slow", 100)
+    await until(lambda: room.camera.thin.fanout.viewers == 1, "the slow one is moved")
+    await until(lambda: room.widths["slow"][-1] == 320, "and sees the thin layer")
+    assert room.widths["good"][-1] == 640
+    assert room.camera.main.kbit_s == SMALL.bitrate_kbit_s
+    assert room.camera.stats().encoders == 2
+    room.parts["slow"].link.most_kbit_s = 1200
+    await until(lambda: room.camera.thin.fanout.viewers == 0, "it comes back", timeout_s=25)
+    await until(lambda: room.widths["slow"][-1] == 640, "and sees the main layer")
+    room.stop.set()
+    await watching
+
+
+async def test_one_rate_follows_in_place(room: Room) -> None:
+    watching = asyncio.create_task(room.play("only"))
+    await until(lambda: len(room.widths.get("only", ())) > 10, "it sees")
+    encoder = room.camera.main.encoder
+    assert encoder is not None
+    keyframes = room.camera.main.keyframes
+    room.holds("only", 250)
+    await until(lambda: encoder.kbit_s < 500, "the encoder makes less")
+    assert room.camera.main.kbit_s == pytest.approx(225)
+    room.adapter.limit(200)
+    assert room.camera.main.kbit_s == pytest.approx(180)
+    assert room.camera.main.encoder is encoder
+    assert room.camera.main.keyframes == keyframes
+    room.stop.set()
+    await watching
