@@ -15,7 +15,7 @@ WEB := agent/console
 PAGE := $(WEB)/static/sources.sha256
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test check bench torture fuzz wheel install uninstall lock clean
+.PHONY: help setup drill test check bench torture soak fuzz wheel install uninstall lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.jso
 
 torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED=
 	@$(BIN)/python -m tests.torture
+
+soak: $(VENV)/.dev  ## viewers come and go for SOAK_S=1800 seconds: do memory, handles or threads grow?
+	@$(BIN)/python -m tests.soak
 
 fuzz: $(VENV)/.dev  ## every decoder and parser, FUZZ_S=600 seconds each; FUZZ_ONLY=winsen; what breaks: .fuzz/
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(FUZZ_ONLY:%=--only %)

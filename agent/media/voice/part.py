@@ -156,3 +156,24 @@ class VoicePart:
         if self._track is not None:
             self._track.stop()
         self._hub.left(self.session)
+
+
+class NoVoice:
+    """For who serves pictures alone: an offer's audio is answered `inactive`, instead of being
+    received and decoded for nobody."""
+
+    def __init__(self) -> None:
+        self._sections = 0
+
+    def check(self, offer: SessionDescription) -> None:
+        self._sections = sum(media.kind == "audio" for media in offer.media)
+
+    def attach(self, connection: RTCPeerConnection) -> None:
+        for _ in range(self._sections):
+            connection.addTransceiver("audio", direction="inactive")
+
+    def verify(self, answer: SessionDescription) -> None:
+        """Nothing is sent."""
+
+    def close(self) -> None:
+        """Nothing is held."""

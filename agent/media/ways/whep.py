@@ -21,6 +21,7 @@ from aioice.candidate import Candidate
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
+from agent.media.voice.part import NoVoice
 from agent.media.ways import sdpfrag
 from agent.media.ways.config import WhepConfig, read_token
 from agent.media.ways.paths import Restart, transport_of
@@ -238,7 +239,9 @@ class Whep:
         camera = pipeline.config.name
         try:
             offer = Fragment.of_sdp(text)
-            answer = await self._peers.answer(session, [VideoPart(session, pipeline)], text)
+            answer = await self._peers.answer(
+                session, [VideoPart(session, pipeline), NoVoice()], text
+            )
             held = _Session(
                 camera=camera, offer=offer, ours=Fragment.of_sdp(answer), etag=_new_etag()
             )

@@ -21,7 +21,7 @@ from agent.media import loopback
 from agent.media.peer import Peers
 from agent.media.voice.config import VoiceConfig
 from agent.media.voice.hub import VoiceHub
-from agent.media.voice.part import VoicePart
+from agent.media.voice.part import NoVoice, VoicePart
 from agent.media.wire import MediaError
 from tests.waiting import until
 
@@ -92,7 +92,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 async def heard_by(connection: RTCPeerConnection, seconds: float = 0.6) -> np.ndarray:
     """What the center's end receives."""
     track = connection.getReceivers()[0].track
-    pieces = []
+    pieces: list[np.ndarray] = []
     async with asyncio.timeout(15):
         while sum(piece.size for piece in pieces) < seconds * sound.RATE_HZ:
             frame = await track.recv()
@@ -165,6 +165,15 @@ async def test_each_direction_for_itself(
     await connection.close()
     await room.peers.close_all()
     room.hub.close()
+
+
+async def test_who_serves_pictures_alone_receives_no_sound(room: Room) -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver(Tone(DOWN_HZ), direction="sendrecv")
+    await connection.setLocalDescription(await connection.createOffer())
+    answer = await room.peers.answer("a", [NoVoice()], connection.localDescription.sdp)
+    assert "a=inactive" in answer
+    await connection.close()
 
 
 async def test_two_audio_sections_are_refused(room: Room) -> None:

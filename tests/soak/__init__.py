@@ -1,0 +1,1 @@
+"""Viewers come and go: does anything grow?"""
