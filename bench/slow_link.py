@@ -146,7 +146,8 @@ class _Heard:
         for record in fresh:
             if record.t / 1000 < self._begin:
                 self.old += 1
-            elif record.klass is Class.READINGS:
+            elif record.klass is Class.READINGS and record.t / 1000 > self._first:
+                # What was read before the link was there is backlog too.
                 self._ages.append(now - record.t / 1000)
         if fresh and fresh[0].t / 1000 < self._begin:
             self._bytes += len(message.payload)

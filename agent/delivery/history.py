@@ -153,9 +153,11 @@ class History:
     def _most(self, *, asked: bool) -> int:
         """Records that may be sent now; 0: rather wait until it is worth a message."""
         room = self._channel.history_room(asked=asked)
-        if room < min(SMALL_BYTES, self._channel.pace.limit // 2 // FEW):
+        piece = self._channel.pace.limit // 2 // FEW
+        if room < min(SMALL_BYTES, piece):
             return 0
-        return max(1, min(BATCH, round(room / FEW / self._record_bytes)))
+        size = min(room, max(SMALL_BYTES, piece))
+        return max(1, min(BATCH, round(size / self._record_bytes)))
 
     async def _wait(self, not_before: float) -> None:
         times = [not_before] if not_before > self._now() else []
