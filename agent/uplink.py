@@ -72,6 +72,7 @@ class Uplink:
         self._on_message = on_message
         self._on_change = on_change
         ration = Ration(config, outbox.store, outbox.clock, outbox.tell)
+        outbox.store.on_late.append(ration.learn)
         self.channel = Channel(ration, compress=config.compress == "zstd")
         """Shared by all that goes to this center."""
         self._lanes = Lanes(outbox, self.cursor, unit, self._root, config, self.channel)
@@ -219,6 +220,7 @@ class Uplink:
 
     async def drain(self) -> None:
         """Returns when nothing waits, or there is no way out."""
+        self._lanes.end_periods()
         settled = self._lanes.settled
         while (connection := self.connection) is not None and self.cursor.pending():
             settled.clear()

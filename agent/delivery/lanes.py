@@ -165,6 +165,10 @@ class Lanes:
             else:
                 self._cursor.release(row.epoch, [row.seq])
 
+    def end_periods(self) -> None:
+        """Roll-ups that are not complete go out as they are."""
+        self._thinning.end()
+
     def tell_thinned(self) -> None:
         """The center is about to hear of a greater number: roll-ups that are not over yet stand
         for what lies before it."""

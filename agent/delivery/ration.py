@@ -66,6 +66,13 @@ class Ration:
         self.keep()
         self._connection = None
 
+    def learn(self, kept: dict[str, bytes]) -> None:
+        """The store could be opened only now: what had been spent today counts on."""
+        before, spent = _spent(kept.get(self._key, b"{}")), self.allowance.budget.spent
+        if before.day >= spent.day:
+            spent.bytes += before.bytes
+            spent.day = before.day
+
     @property
     def level(self) -> int:
         return self.allowance.detail.level

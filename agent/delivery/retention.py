@@ -79,7 +79,7 @@ async def keep_within(
 
 
 async def keep_small(store: Store, max_mb: int, on_deleted: OnDeleted) -> None:
-    """Delete while the store is larger than `max_mb` or the disk nearly full; give back the room."""
+    """Delete while the store is larger than `max_mb` or the disk nearly full; give room back."""
     used = (await store.usage()).file_bytes
     disk = shutil.disk_usage(store.path.parent)
     limit = limit_bytes(max_mb * 1_000_000, used, disk.total, disk.free)
