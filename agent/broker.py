@@ -23,6 +23,16 @@ class MqttError(OSError):
     """MQTT 5's reason code, where the broker gave one."""
 
 
+def why_refused(code: int) -> str:
+    """What a PUBACK's reason code of MQTT 5 means."""
+    words = {0x87: "its access list forbids it", 0x97: "its quota is used up"}
+    return words.get(code, f"0x{code:02x}")
+
+
+class RefusedTopicError(MqttError):
+    """The connection stands, but the broker does not allow a topic."""
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """TLS 1.2 or newer.  Paths of PEM files; the key's password is not supported."""
 

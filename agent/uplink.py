@@ -15,7 +15,7 @@ from agent.delivery.cursor import Cursor
 from agent.delivery.lanes import Lanes
 from agent.delivery.ration import Ration
 from agent.messages import ActiveAlarms, Link, Status
-from agent.mqtt import Connection, Message, Will
+from agent.mqtt import Connection, Message, RefusedTopicError, Will
 from agent.outbox import Outbox
 from agent.reconnect import keep_connected
 from agent.settings.tables import UnitConfig, UplinkConfig
@@ -120,9 +120,14 @@ class Uplink:
         filters = topics.command_filters(
             self._unit.org, self._unit.id, exercise=self._unit.exercise
         )
-        await connection.subscribe(filters)
-        self.connection, self.state = connection, "up"
         self.detail = f"MQTT {'5' if connection.protocol == 5 else '3.1.1'}"
+        try:
+            await connection.subscribe(filters)
+        except RefusedTopicError as error:
+            # What it has to tell goes up all the same.
+            log.error("uplink %s: no commands will come: %s", self.config.name, error)
+            self.detail += f"; no commands: {error}"
+        self.connection, self.state = connection, "up"
         if self.config.hosts:
             self.detail += f" at {connection.broker}"
         log.info("uplink %s: connected to %s, %s", self.config.name, connection.broker, self.detail)

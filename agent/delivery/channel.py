@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from agent.broker import why_refused
 from agent.delivery import compression
 from agent.delivery.detail import PERIODS_S, Demand
 from agent.delivery.pace import Pace
@@ -46,7 +47,7 @@ class Answer:
     def __init__(self, done: asyncio.Future[int]) -> None:
         error = done.exception()
         self.code = done.result() if error is None else FAILURE
-        self.why: object = error or f"0x{self.code:02x}"
+        self.why: object = error or why_refused(self.code)
 
     @property
     def taken(self) -> bool:

@@ -11,21 +11,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography import x509
 
-from agent import control
+from agent import control, topics
+from agent.broker import why_refused
 from agent.config import Config, SourceConfig
 from agent.doctor import cameras
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.ports import describe, group_of
-from agent.mqtt import MqttError, connect
+from agent.messages import Batch
+from agent.mqtt import Connection, MqttError, connect
 from agent.settings import evidence
-from agent.settings.tables import UplinkConfig
+from agent.settings.tables import UnitConfig, UplinkConfig
 from drivers import ports
 
 PART = "unit"
 CONNECT_S = 5.0
+REFUSED = 0x80
 SOON = timedelta(days=30)
 """So long before its end a certificate is worth a word."""
 
@@ -151,7 +155,7 @@ def certificates(uplink: UplinkConfig, now: datetime | None = None) -> Iterator[
 async def _brokers(config: Config) -> AsyncIterator[Finding]:
     """All at once, as each may take its whole time; told in their order."""
     tasks = [
-        asyncio.create_task(_broker(uplink, config.unit.id), name=f"doctor[{uplink.name}]")
+        asyncio.create_task(_broker(uplink, config.unit), name=f"doctor[{uplink.name}]")
         for uplink in config.uplinks
     ]
     try:
@@ -163,7 +167,22 @@ async def _brokers(config: Config) -> AsyncIterator[Finding]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _broker(uplink: UplinkConfig, unit: str) -> Finding:
+async def _topics(connection: Connection, uplink: UplinkConfig, unit: UnitConfig) -> None:
+    """MqttError where the broker's access list forbids what the agent needs.  What is published to
+    find out is a batch without a record; 3.1.1 does not tell what it does with that."""
+    await connection.subscribe(topics.command_filters(unit.org, unit.id, exercise=unit.exercise))
+    root = topics.unit_root(unit.org, unit.id, exercise=unit.exercise)
+    batch = Batch(unit=unit.id, epoch="0-doctor", mark=unit.mark, records=[])
+    for klass in uplink.classes:
+        topic = f"{root}/{klass.value}"
+        async with asyncio.timeout(CONNECT_S):
+            code = await connection.publish(topic, msgspec.json.encode(batch))
+        if code >= REFUSED:
+            raise MqttError(f"{connection.broker} refused to take {topic}: {why_refused(code)}")
+
+
+async def _broker(uplink: UplinkConfig, of: UnitConfig) -> Finding:
+    unit = of.id
     data: dict[str, Any] = {"uplink": uplink.name}
     try:
         broker = uplink.broker()
@@ -173,8 +192,9 @@ async def _broker(uplink: UplinkConfig, unit: str) -> Finding:
             broker, client_id=f"{unit}-doctor-{secrets.token_hex(3)}",
             on_message=lambda message: None, timeout_s=CONNECT_S,
         ) as connection:  # fmt: skip
+            await _topics(connection, uplink, of)
             data["protocol"] = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(connection.protocol, "MQTT")
-    except (MqttError, OSError) as error:
-        data["detail"] = str(error)
+    except OSError as error:
+        data["detail"] = str(error) or f"{data.get('broker')} did not answer"
         return Finding(part=PART, code="broker_unreachable", level=Level.BAD, data=data)
     return Finding(part=PART, code="broker_reachable", level=Level.GOOD, data=data)

@@ -6,12 +6,12 @@ caller's to send again (the outbox keeps it), so paho's own queue never carries 
 reconnection.
 """
 
-from agent.broker import Broker, Message, MqttError, Will
+from agent.broker import Broker, Message, MqttError, RefusedTopicError, Will
 from agent.mqtt.connection import Connection, OnMessage, connect
 
 __all__ = [
-    "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "OnMessage", "Will",
-    "connect",
+    "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "OnMessage",
+    "RefusedTopicError", "Will", "connect",
 ]  # fmt: skip
 
 NO_MATCHING_SUBSCRIBERS = 0x10

@@ -15,7 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.background import in_background
-from agent.broker import Broker, Message, MqttError, Will, connect_error, nothing
+from agent.broker import Broker, Message, MqttError, RefusedTopicError, Will, connect_error, nothing
 from agent.mqtt.aliases import Aliases
 from agent.mqtt.client import (
     RECEIVE_MAXIMUM_DEFAULT,
@@ -161,7 +161,7 @@ class Connection:
             ) from error
         for name, granted in zip(filters, codes, strict=False):
             if granted.is_failure:
-                raise MqttError(f"{self.broker} refused to subscribe to {name}: {granted}")
+                raise RefusedTopicError(f"{self.broker} refused to subscribe to {name}: {granted}")
 
     def fileno(self) -> int:
         """Of the TCP connection's socket, to ask the kernel about it.  OSError: there is none."""

@@ -108,7 +108,7 @@ async def test_a_class_that_the_broker_refuses_waits_alone(
             lambda: made.outbox.made - made.uplink.cursor.pending() == 81, "all else is taken"
         )
         assert "alarms" in {name.decode() for name in taken}
-        assert "uplink center: the broker refused events: 0x87" in caplog.text
+        assert "uplink center: the broker refused events: its access list" in caplog.text
 
 
 # -- order and ceilings --------------------------------------------------------------------------
