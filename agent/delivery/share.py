@@ -7,11 +7,13 @@ center's acknowledgements late, they get less until these come in time again.
 from __future__ import annotations
 
 LATE_S = 0.8
-"""Beyond the best of late: so long an alarm or a reading may wait for its acknowledgement."""
+"""Beyond what is usual: so long an alarm or a reading may wait for its acknowledgement."""
 IN_TIME_S = 0.3
-HALF, GROWTH = 0.5, 1.5
-STEP_S = 2.0
-"""Between two changes: the queue must have time to show what the last one did."""
+USUAL = 0.05
+"""Of each look, into what is usual: a way that has become longer is so after some five seconds."""
+HALF, GROWTH = 0.5, 2.0
+DOWN_S, UP_S = 2.0, 1.0
+"""Before a change: the queue must have time to show what the last one did."""
 LEAST_KBIT_S = 60
 """A thin picture with its headers; less would be none."""
 ENOUGH_KBIT_S = 4000
@@ -25,16 +27,18 @@ class Share:
         self.limit_kbit_s = 0
         """For all viewers together; 0: none."""
         self._changed_at = float("-inf")
+        self._usual_s = 0.0
 
     def look(self, late_s: float, video_kbit_s: float, now: float) -> int:
-        """`late_s`: how much longer than usual the oldest message has been waiting; the limit from
-        now on.  To be called a few times a second."""
-        if now - self._changed_at < STEP_S:
-            return self.limit_kbit_s
-        if late_s > LATE_S and video_kbit_s > 0:
+        """`late_s`: how much longer than the shortest of late the oldest message has been waiting;
+        the limit from now on.  To be called four times a second."""
+        beyond_s = late_s - self._usual_s
+        self._usual_s += USUAL * (late_s - self._usual_s)
+        since_s = now - self._changed_at
+        if beyond_s > LATE_S and video_kbit_s > 0 and since_s >= DOWN_S:
             less = min(video_kbit_s, self.limit_kbit_s or video_kbit_s) * HALF
             self._change(max(LEAST_KBIT_S, round(less)), now)
-        elif late_s < IN_TIME_S and self.limit_kbit_s:
+        elif beyond_s < IN_TIME_S and self.limit_kbit_s and since_s >= UP_S:
             more = round(self.limit_kbit_s * GROWTH)
             self._change(more if more < ENOUGH_KBIT_S else 0, now)
         return self.limit_kbit_s
