@@ -15,7 +15,7 @@ from agent.alarms.motion import ByTrack, ByValue, Motion, State
 from agent.alarms.person import CheckIn, Driving, Due, Position
 from agent.alarms.standing import Cause
 from agent.alarms.validity import TRUSTED
-from agent.messages import Alarm, FixBody, Reading
+from agent.messages import Alarm, AlarmState, FixBody, Reading
 from agent.settings.person import PersonConfig, Rules
 
 GUESSED = frozenset({"dr", "manual"})
@@ -112,6 +112,8 @@ class Watch:
 
     def restore(self, active: tuple[Alarm, ...], still: float, at: float) -> None:
         """What stood before a restart holds until something says otherwise."""
+        # Whose cause had gone only waits for somebody to see it.
+        active = tuple(a for a in active if a.state is not AlarmState.RETURNED_UNACKNOWLEDGED)
         codes = {alarm.code for alarm in active}
         down = "no_motion" in codes
         self.motion.restore(State.ALARM if down else State.UNKNOWN, still, at)
