@@ -12,7 +12,8 @@ import pytest
 from agent.alarms import gas, standing
 from agent.alarms.exposure import CODES as DOSES
 from agent.console import build_web
-from agent.messages import AlarmState, Outcome
+from agent.messages import AlarmState, Outcome, TaskState
+from agent.orders.tasks import STEPS
 from agent.settings.evidence import GASES
 from agent.verbs import ARGUMENTS
 from drivers import Quality
@@ -116,6 +117,12 @@ def test_every_verb_and_answer_has_a_word(page: dict[str, Any]) -> None:
     assert codes >= {"ok", "malformed", "unknown_verb", "not_authorised", "expired", "wrong_mark",
                      "bad_arguments", "not_found", "unavailable", "refused"}  # fmt: skip
     assert without_word(page, "ack", codes) == []
+
+
+def test_every_state_of_a_message_or_task_has_a_word(page: dict[str, Any]) -> None:
+    assert without_word(page, "task", values(TaskState)) == []
+    assert without_word(page, "message", {"delivered", "unconfirmed"}) == []
+    assert without_word(page, "step", set(STEPS) - {"cancel"}) == []
 
 
 def test_every_state_has_a_word(page: dict[str, Any]) -> None:

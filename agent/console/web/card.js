@@ -7,6 +7,7 @@ import { codeWord, word } from "./lang.js";
 import { More } from "./more.js";
 import { PersonStrip } from "./person.js";
 import { NearbyLines } from "./nearby.js";
+import { OrdersStrip } from "./orders.js";
 import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
@@ -43,6 +44,7 @@ export class Card {
     this.more = new More();
     this.person = new PersonStrip(context.order);
     this.near = new NearbyLines();
+    this.orders = new OrdersStrip(context.order);
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
       this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
       this.battery.node, this.age, this.link);
@@ -51,7 +53,7 @@ export class Card {
     this.empty = el("p", "card-empty");
     this.place = el("span", "card-place");
     this.counts = el("span", "card-counts");
-    this.node = el("article", "card", this.head, this.person.node,
+    this.node = el("article", "card", this.head, this.person.node, this.orders.node,
       el("div", "card-body", el("div", "card-video", this.video.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
       this.near.node, this.more.node, el("footer", "card-foot", this.place, this.counts));
@@ -66,6 +68,7 @@ export class Card {
     setClass(this.node, "old", old);
     this.#head(unit, old, now);
     this.person.update(unit, now);
+    this.orders.update(unit);
     this.#readings(unit, now);
     this.#foot(unit);
     this.near.update(unit.state.status?.neighbours);

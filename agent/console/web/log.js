@@ -1,7 +1,7 @@
 /** What has happened, newest first: alarms, events, who did what, links. */
 import { measureOf, titleOf } from "./alarm.js";
 import { arrange, el, setText, show } from "./dom.js";
-import { byWord, codeWord, isWord, word } from "./lang.js";
+import { byWord, codeWord, isWord, quantityWord, word } from "./lang.js";
 
 /** @typedef {import("./fleet.js").Entry} Entry */
 /** @typedef {import("./fleet.js").Fleet} Fleet */
@@ -94,6 +94,9 @@ function valuesOf({ event, data = {} }) {
         outcome: outcomeText(code === "ok" ? "done" : "refused", code),
       };
     case "watched": return { by, camera: text("camera") && ` ${text("camera")}` };
+    case "task": return { by, state: codeWord("task", text("state")) };
+    case "message_delivered": case "message_confirmed": case "task_given": case "profile": return { by };
+    case "rate": case "rate_ended": return { by, name: quantityWord(text("quantity")) };
     case "talk": return { by, state: codeWord("talk", text("state")) };
     case "neighbour_raised": case "neighbour_over": return { code: codeWord("code", text("code")) };
     case "camera": return { state: codeWord("camera", text("state")) };

@@ -168,6 +168,9 @@
  * @property {Air|null} [air]
  * @property {Exposure|null} [exposure]
  * @property {import("./nearby.js").Neighbours|null} [neighbours]
+ * @property {import("./orders.js").ShownMessage[]} [messages]
+ * @property {import("./orders.js").Task[]} [tasks]
+ * @property {string} [incident]
  *
  * @typedef {{received: number, repeated: number, missing: number}} Counts
  * @typedef {[number, number|null]} Point UTC ms and value
