@@ -54,10 +54,14 @@ class Adapter:
         camera = Camera(
             main_kbit_s=main or wanted,
             thin_kbit_s=pipeline.config.thin_kbit_s,
-            fixed=pipeline.passes or pipeline.main.fanout.viewers > len(outs),
+            fixed=pipeline.passes or is_taken_by_others(pipeline),
         )
         viewers = {
-            name: Viewer(min(out.link.estimator.kbit_s, most), place_of(out, pipeline))
+            name: Viewer(
+                min(out.link.estimator.kbit_s, most),
+                place_of(out, pipeline),
+                out.link.estimator.is_clean(now),
+            )
             for name, out in outs.items()
         }
         result = plan(camera, viewers)
@@ -65,6 +69,14 @@ class Adapter:
         for name, out in outs.items():
             out.wanted_kbit_s = camera.main_kbit_s * PROBE_ABOVE
             move(out, pipeline, result.places[name])
+
+
+def is_taken_by_others(pipeline: Pipeline) -> bool:
+    """A recorder takes the main layer, and its rate is nobody's link."""
+    main = pipeline.main.fanout
+    subscriptions = [out.subscription for out in pipeline.outs if out.subscription is not None]
+    ours = sum(main in (one.fanout, one.heads_for) for one in subscriptions)
+    return main.viewers > ours
 
 
 def place_of(out: VideoOut, pipeline: Pipeline) -> Place:

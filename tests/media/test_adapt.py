@@ -97,3 +97,18 @@ async def test_one_rate_follows_in_place(room: Room) -> None:
     assert room.camera.main.keyframes == keyframes
     room.stop.set()
     await watching
+
+
+async def test_a_recorder_keeps_its_rate_whatever_the_viewers_links_bear(room: Room) -> None:
+    recorder = room.camera.subscribe("recorder")
+    watching = asyncio.create_task(room.play("slow"))
+    await until(lambda: len(room.widths.get("slow", ())) > 10, "it sees")
+    room.holds("slow", 250)
+    await until(lambda: room.widths["slow"][-1] == 320, "the viewer gets the thin layer")
+    assert room.camera.main.kbit_s == SMALL.bitrate_kbit_s
+    recorder.close()
+    room.camera.release("recorder")
+    await until(lambda: room.widths["slow"][-1] == 640, "now the main layer follows him")
+    await until(lambda: room.camera.main.kbit_s < 260, "at his rate")
+    room.stop.set()
+    await watching

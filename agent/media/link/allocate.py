@@ -31,6 +31,8 @@ class Viewer(msgspec.Struct, frozen=True):
     kbit_s: float
     """Estimate of its link."""
     place: Place
+    clean: bool = False
+    """Its path shows no queue and no loss: it may well bear more than was tried."""
 
 
 class Camera(msgspec.Struct, frozen=True):
@@ -53,8 +55,15 @@ def plan(camera: Camera, viewers: Mapping[str, Viewer]) -> Plan:
     best = min(max(shares.values(), default=0.0), camera.main_kbit_s)
     bound = max(best * NEAR_BEST, min(MAIN_LEAST_KBIT_S, camera.main_kbit_s))
     if camera.fixed:
-        bound = max(bound, camera.main_kbit_s)
-    places = {name: _place(shares[name], viewer.place, bound) for name, viewer in viewers.items()}
+        bound = max(bound, camera.main_kbit_s * NEAR_BEST)
+    places = {
+        name: _place(
+            shares[name],
+            viewer.place,
+            camera.main_kbit_s if camera.fixed and not viewer.clean else bound,
+        )
+        for name, viewer in viewers.items()
+    }
     main = [shares[name] for name, place in places.items() if place is Place.MAIN]
     thin = [shares[name] for name, place in places.items() if place is Place.THIN]
     return Plan(

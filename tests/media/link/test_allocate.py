@@ -49,6 +49,14 @@ def test_a_layer_that_cannot_follow_goes_only_to_who_has_room_for_it() -> None:
     assert plan(passed, {"a": Viewer(1900, Place.MAIN)}).main_kbit_s == 2000
 
 
+def test_a_new_viewer_on_a_clean_path_is_not_sent_away_before_it_was_tried() -> None:
+    passed = Camera(main_kbit_s=1500, thin_kbit_s=80, fixed=True)
+    new = {"a": Viewer(900, Place.MAIN, clean=True), "b": Viewer(300, Place.MAIN, clean=True)}
+    assert plan(passed, new).places == {"a": Place.MAIN, "b": Place.THIN}
+    troubled = {"a": Viewer(900, Place.MAIN)}
+    assert plan(passed, troubled).places == {"a": Place.THIN}
+
+
 def test_nobody_watches() -> None:
     assert plan(CAMERA, {}).main_kbit_s == 1500
 
