@@ -17,10 +17,12 @@ import msgspec
 from agent.media.host import MediaHost
 from agent.media.voice.config import VoiceConfig
 from agent.media.voice.floor import Floor, Talker
-from agent.media.wire import MediaStats
+from agent.media.wire import MediaEvent, MediaStats
 
 LINGER_S = 5.0
 """Who looks again within this time has not been away: nothing is announced twice."""
+OWN = "whep"
+"""In place of an uplink, where the unit's own server is watched."""
 ANNOUNCED_S = 8.0
 """So long the microphone waits for what is said of it."""
 
@@ -86,6 +88,22 @@ class Watching:
             talked=watch.talks,
         )  # fmt: skip
         self.look()
+
+    def told(self, event: MediaEvent) -> None:
+        """By the media process: sessions that ended, and those of the unit's own WHEP server."""
+        match event.event, event.state:
+            case ("session_closed", _) | ("whep", "ended"):
+                self.closed(event.session, event.detail)
+            case ("whep", "ok"):
+                self.opened(
+                    Watch(
+                        session=event.session, by=event.detail, camera=event.camera, uplink=OWN,
+                        since_s=time.monotonic(),
+                    )
+                )  # fmt: skip
+            case ("media_down", _):
+                for watch in [one for one in self.watches if one.uplink == OWN]:
+                    self.closed(watch.session, event.detail)
 
     def key(self, down: bool) -> None:
         """Somebody at the unit holds the talk key, and is heard at once by who listens."""

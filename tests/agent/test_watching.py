@@ -10,7 +10,7 @@ import pytest
 from agent import watching
 from agent.media.voice.config import VoiceConfig
 from agent.media.voice.floor import FloorError
-from agent.media.wire import MediaStats, WhipStats
+from agent.media.wire import MediaEvent, MediaStats, WhipStats
 from agent.watching import Watch, Watching
 from tests.waiting import until
 
@@ -132,6 +132,20 @@ async def test_single_pictures_are_a_start_of_the_camera_too() -> None:
     unit.is_leased = False
     unit.watching.stats(MediaStats())
     assert unit.did[-1] == "lamp off"
+
+
+async def test_so_is_who_watches_at_the_unit_s_own_server() -> None:
+    unit = Unit()
+    came = MediaEvent(event="whep", session="w", camera="front", state="ok", detail="10.0.0.7")
+    unit.watching.told(came)
+    assert unit.did == ["lamp on", "say camera_on"]
+    unit.watching.told(MediaEvent(event="whep", session="w", state="ended"))
+    ((event, data),) = unit.events
+    assert (event, data["by"]) == ("watched", "10.0.0.7")
+    unit.watching.told(came)
+    unit.watching.told(MediaEvent(event="media_down", detail="killed"))
+    assert unit.watching.watches == ()
+    assert not unit.lit
 
 
 async def test_so_is_what_goes_to_a_media_server() -> None:
