@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     from agent import console, doctor, drill, provision
     from agent.incident import command as incident_log
+    from agent.selftest import command as selftest
     from agent.tools import capture, replay
 
     for name, module, text in (
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         ("replay", replay, "a recording through a driver 回放"),
         ("capture", capture, "record the bytes of a port 录制"),
         ("provision", provision, "set up a unit from one signed file 部署"),
+        ("selftest", selftest, "check the running unit before use 使用前自检"),
         ("log", incident_log, "verify and export the incident log 事件日志"),
     ):
         verb = verbs.add_parser(name, help=text)

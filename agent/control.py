@@ -1,7 +1,7 @@
 """The control socket: how a program on this machine asks the running agent.
 
 Unix socket `control.sock` in the store's folder, mode 0600.  One JSON object in a line each way:
-`{"ask": "status"}`.  No other process opens the store.
+`{"ask": "status"}`, some with `args`.  No other process opens the store.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ RETRY_S = 5.0
 
 class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask: str
+    args: dict[str, Any] = {}
 
 
 @contextlib.asynccontextmanager
-async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> AsyncIterator[None]:
-    """Answer until the block is left.  `answers`: what may be asked, and who knows."""
+async def serve(
+    directory: Path,
+    answers: dict[str, Callable[[], Any]],
+    told: dict[str, Callable[[dict[str, Any]], Any]] | None = None,
+) -> AsyncIterator[None]:
+    """Answer until the block is left.  `answers`: what may be asked, and who knows; `told`: the
+    same of what is asked with `args`."""
     path = directory / NAME
     talks: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
@@ -41,7 +47,7 @@ async def serve(directory: Path, answers: dict[str, Callable[[], Any]]) -> Async
         try:
             with contextlib.suppress(ConnectionError, ValueError, asyncio.LimitOverrunError):
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(_answer(line, answers)) + b"\n")
+                    writer.write(msgspec.json.encode(_answer(line, answers, told or {})) + b"\n")
                     await writer.drain()
         finally:
             del talks[task]
@@ -87,23 +93,36 @@ async def _listen(handle: Any, path: Path) -> asyncio.Server:
         await asyncio.sleep(RETRY_S)
 
 
-def _answer(line: bytes, answers: dict[str, Callable[[], Any]]) -> Any:
+def _answer(
+    line: bytes,
+    answers: dict[str, Callable[[], Any]],
+    told: dict[str, Callable[[dict[str, Any]], Any]],
+) -> Any:
     try:
-        ask = msgspec.json.decode(line, type=_Ask).ask
+        asked = msgspec.json.decode(line, type=_Ask)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return {"ok": False, "error": f'expected {{"ask": "..."}}, read {line[:80]!r}: {error}'}
+    ask = asked.ask
+    if ask in told:
+        return {"ok": True, **told[ask](asked.args)}
     if ask not in answers:
-        known = ", ".join(sorted(answers))
+        known = ", ".join(sorted([*answers, *told]))
         return {"ok": False, "error": f"cannot be asked {ask!r}; known are {known}"}
+    if asked.args:
+        return {"ok": False, "error": f"{ask!r} takes no args"}
     return {"ok": True, **answers[ask]()}
 
 
-async def ask(directory: Path, what: str, timeout_s: float = 2.0) -> dict[str, Any]:
+async def ask(
+    directory: Path, what: str, timeout_s: float = 2.0, args: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Ask the agent whose store is `directory`.  OSError: it does not run, or does not answer."""
     async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_unix_connection(directory / NAME, limit=LINE_MAX * 16)
         try:
-            writer.write(msgspec.json.encode({"ask": what}) + b"\n")
+            writer.write(
+                msgspec.json.encode({"ask": what} | ({"args": args} if args else {})) + b"\n"
+            )
             line = await reader.readline()
         finally:
             writer.close()

@@ -1,5 +1,6 @@
 """What centers order of a unit beside its instruments: messages, tasks, the incident, how densely
-readings are recorded, snapshots.  Each part is its own; here they get what they need of the unit.
+readings are recorded, snapshots, the check before use.  Each part is its own; here they get what
+they need of the unit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from agent.gallery import Gallery
 from agent.orders.book import Orders
 from agent.orders.incident import Incident
 from agent.rates import Rates
+from agent.selftest.part import Selftest
 from agent.settings.rates import RatesProfile
 from agent.snapshots import Snapshots
 
@@ -36,6 +38,8 @@ class Desk:
             app.media, app.outbox, Path(config.store.dir), group,
             readings=hub.latest.values, fix=lambda: app.engine.fix, on_event=hub.event,
         )  # fmt: skip
+        self.selftest = Selftest(app, group)
+        self.selftest.pictures = lambda: self.snapshots.seen
         self.gallery = Gallery()
         if config.cameras:
             self.gallery.providers.append(self.snapshots)
@@ -53,6 +57,7 @@ class Desk:
         self.orders.tick()
         self.rates.tick(at)
         self.snapshots.tick()
+        self.selftest.tick()
 
     def _stands(self, source: str, quantity: str) -> bool:
         """An alarm of what this source says of a quantity stands."""

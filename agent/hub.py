@@ -50,7 +50,7 @@ class Hub:
         self._on_alarms = on_alarms
         self._on_reading = on_reading
         self._calibrations = calibrations or {}
-        self._judges = judges
+        self.judges = list(judges)
         self._mark = mark
         self.takes: OnTake = lambda reading, at: True
         """Whether a reading of this moment (monotonic) becomes a record."""
@@ -69,7 +69,7 @@ class Hub:
             sample = calibration.judged(sample, self._clock.now_ms())
         reading = self.engine.judged(_reading(source, sample), sample.at)
         self.alarms(self.engine.reading(reading, sample.at, self._clock.now_ms(), now))
-        for judge in self._judges:
+        for judge in self.judges:
             judge(reading, now - sample.at)
         self._check_unit(reading)
         key = (source, reading.quantity)

@@ -59,6 +59,8 @@ class Snapshots:
         self._readings = readings
         self._fix = fix
         self._on_event = on_event
+        self.seen: dict[str, float] = {}
+        """When each camera last gave a picture, monotonic seconds."""
         self._asked: dict[str, list[Asked]] = {}
         self._items = {item.id: item for item in _index(self._folder)}
 
@@ -73,6 +75,7 @@ class Snapshots:
 
     def still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
         """A picture of a camera, whoever asked for it."""
+        self.seen[camera] = time.monotonic()
         for asked in self._asked.pop(camera, ()):
             item = MediaItem(
                 id=asked.id, kind="snapshot", camera=camera, start=time_ms,

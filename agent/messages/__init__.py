@@ -28,6 +28,7 @@ from agent.messages.record import (
 )
 from agent.messages.rollup import Rolled, Rollup
 from agent.messages.rtc import Answer, Offer, Still
+from agent.messages.selftest import BumpTest, SelftestItem, SelftestReport, SelftestStatus
 from agent.messages.status import (
     Air,
     CameraStatus,
@@ -48,6 +49,7 @@ __all__ = [
     "AlarmState",
     "Answer",
     "Batch",
+    "BumpTest",
     "CameraStatus",
     "Chunk",
     "Class",
@@ -73,6 +75,9 @@ __all__ = [
     "RelayedUnit",
     "Rolled",
     "Rollup",
+    "SelftestItem",
+    "SelftestReport",
+    "SelftestStatus",
     "ShownMessage",
     "Skipped",
     "SosStatus",

@@ -10,6 +10,7 @@ from agent.messages.link import UplinkStatus
 from agent.messages.neighbour import NeighbourStatus
 from agent.messages.orders import ShownMessage, Task
 from agent.messages.person import PersonStatus
+from agent.messages.selftest import SelftestStatus
 
 
 class SourceStatus(Wire, frozen=True, kw_only=True):
@@ -121,6 +122,8 @@ class Status(Wire, frozen=True, kw_only=True):
     """Of the same person, and of what protects them."""
     neighbours: NeighbourStatus | None = None
     """None: the unit does not listen for neighbours."""
+    selftest: SelftestStatus | None = None
+    """The last check before use, and what is overdue now."""
     division: str = ""
     """Code of the administrative division that the unit belongs to (GB/T 2260: six digits)."""
     parent: str = ""

@@ -26,6 +26,8 @@ VERBS = (
     "rate",
     "record",
     "restart",
+    "selftest",
+    "selftest.bump",
     "sos.cancel",
     "sos.raise",
     "talk",

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from agent import topics
+from agent.settings.selftest import SelftestConfig
 
 Slug = Annotated[
     str,
@@ -164,6 +165,7 @@ class PersonConfig(msgspec.Struct, frozen=True, kw_only=True):
     battery: BatteryConfig = BatteryConfig()
     driving: DrivingConfig = DrivingConfig()
     speech: SpeechConfig = SpeechConfig()
+    selftest: SelftestConfig = SelftestConfig()
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()

@@ -22,6 +22,7 @@ from agent.verbs import (
     orders,
     person,
     rates,
+    selftest,
     talk,
     video,
     wearer,
@@ -39,6 +40,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     **rates.ARGUMENTS,
     **media_verbs.ARGUMENTS,
     **configuration.ARGUMENTS,
+    **selftest.ARGUMENTS,
 }
 """What `args` of each verb must be."""
 

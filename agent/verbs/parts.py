@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.commands import Verb
-from agent.verbs import media, orders, person, rates, talk, wearer
+from agent.verbs import media, orders, person, rates, selftest, talk, wearer
 
 if TYPE_CHECKING:
     from agent.app import App
@@ -20,6 +20,7 @@ def verbs(app: App) -> dict[str, Verb]:
         **talk.verbs(app.watching),
         **orders.verbs(desk.orders, desk.incident),
         **rates.verbs(desk.rates, lambda: {quantity for _, quantity in app.hub.latest}),
+        **selftest.verbs(desk.selftest),
         **media.verbs(
             unit.id, unit.mark, desk.gallery, desk.snapshots if app.config.cameras else None
         ),

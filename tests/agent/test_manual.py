@@ -15,7 +15,7 @@ import pytest
 
 from agent import config
 from agent.alarms.setpoints import Override
-from agent.settings import neighbours, person, rates, relay, tables, voice, ways
+from agent.settings import neighbours, person, rates, relay, selftest, tables, voice, ways
 from agent.settings.toml import Document, value_of
 from agent.tools import check
 from drivers.panel import PanelConfig
@@ -59,6 +59,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "person.battery": person.BatteryConfig,
     "person.driving": person.DrivingConfig,
     "person.speech": person.SpeechConfig,
+    "person.selftest": selftest.SelftestConfig,
     "neighbours": neighbours.NeighboursConfig,
 }
 INNER = {
@@ -68,6 +69,7 @@ INNER = {
     "media.ice": {"server"},
     "person": {
         "sos", "no_motion", "check_in", "zone", "position", "battery", "driving", "speech",
+        "selftest",
     },
 }  # fmt: skip
 """Keys that have a table of their own."""

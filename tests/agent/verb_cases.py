@@ -129,5 +129,11 @@ CASES: dict[str, Case] = {
         good={"changes": {"log.level": "debug"}}, bad={"changes": {}}, restarts=True
     ),
     "config.confirm": Case(good=waiting_change, bad={"change": 1}, trial=True),
+    "selftest": Case(good={"clean_air": True}, bad={"clean_air": "yes"}),
+    "selftest.bump": Case(
+        good={"source": "head", "quantity": "combustible", "concentration": 50.0},
+        bad={"source": "head", "quantity": "combustible", "concentration": -1},
+        prepare=over_range,
+    ),
     "restart": Case(good={}, bad={"now": True}, restarts=True),
 }  # fmt: skip
