@@ -38,6 +38,12 @@ class Walker:
         )
         self.at(0.0)
 
+    async def walks(self) -> None:
+        """Away, a metre and a half a second."""
+        for step in range(600):
+            self.at(0.3 * step, speed=1.5)
+            await asyncio.sleep(0.2)  # a walker's own pace
+
     def at(self, meters: float, speed: float = 0.0) -> None:
         lat, lon = beside(HERE, 90.0, meters)
         self.gnss.set(lat=lat, lon=lon, speed=speed)
@@ -90,8 +96,9 @@ async def test_no_motion_by_way_of_the_pre_alarm(
         unit.start()
         await until(lambda: len(events(heard, "started")) == 2, "it runs again", 30)
         assert active(heard) == {down: "acknowledged"}
-        walker.at(300.0)
+        walking = asyncio.create_task(walker.walks())
         await until(lambda: down not in active(heard), "who moves is well", 30)
+        walking.cancel()
         assert await unit.stop() == 0
 
 
