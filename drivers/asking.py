@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from . import Port
+from . import Emit, Fix, Port, Sample
 
 Hear = Callable[[bytes, float], bool]
 """Takes what was read and when (monotonic seconds); True when the answer is whole."""
@@ -15,6 +15,18 @@ Now = Callable[[], float]
 
 GAP_S = 0.05
 """At least so long between two questions."""
+
+
+def emitting(feed: Callable[[bytes, float], Sequence[Sample | Fix]], emit: Emit) -> Hear:
+    """Give on what `feed` makes of the answer; it is whole when it has made something."""
+
+    def hear(data: bytes, at: float) -> bool:
+        found = feed(data, at)
+        for one in found:
+            emit(one)
+        return bool(found)
+
+    return hear
 
 
 async def ask(

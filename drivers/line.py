@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 
 from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
-from drivers.asking import ask, wait_until
+from drivers.asking import ask, emitting, wait_until
 from drivers.checksum import xor8
 from drivers.framing import Deframer, Drop, Frame, Take, Verdict, line_matcher
 
@@ -307,12 +307,7 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self.config, self.counters)
-
-        def hear(data: bytes, at: float) -> bool:
-            samples = decoder.feed(data, at)
-            for sample in samples:
-                emit(sample)
-            return bool(samples)
+        hear = emitting(decoder.feed, emit)
 
         question = self.config.question.encode("ascii")
         while not question:

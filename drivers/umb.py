@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from . import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample
-from .asking import ask, wait_until
+from .asking import ask, emitting, wait_until
 from .bus import turn
 from .framing import WAIT, Deframer, Drop, Take, Verdict
 from .weather import Mount, mounted, sample
@@ -296,12 +296,7 @@ class Driver:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self.config, self.counters)
         question = self.config.question()
-
-        def hear(data: bytes, at: float) -> bool:
-            samples = decoder.feed(data, at)
-            for one in samples:
-                emit(one)
-            return bool(samples)
+        hear = emitting(decoder.feed, emit)
 
         while True:
             due = self._now() + self.config.period_s

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from . import Counters, DriverConfig, Emit, Fix, Instrument, Port, Sample
-from .asking import ask, wait_until
+from .asking import ask, emitting, wait_until
 from .framing import WAIT, Deframer, Drop, Matcher, Take, Verdict
 from .weather import (
     BAR,
@@ -280,12 +280,7 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self.config, self.counters)
-
-        def hear(data: bytes, at: float) -> bool:
-            samples = decoder.feed(data, at)
-            for one in samples:
-                emit(one)
-            return bool(samples)
+        hear = emitting(decoder.feed, emit)
 
         while self.config.mode == "auto":
             hear(await port.read(), self._now())

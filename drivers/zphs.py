@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from drivers import Counters, DriverConfig, Emit, Fix, Instrument, Port, Quality, Sample, Span
-from drivers.asking import ask, wait_until
+from drivers.asking import ask, emitting, wait_until
 from drivers.checksum import negated_sum8
 from drivers.framing import WAIT, Deframer, Drop, Frame, Take, Verdict
 from drivers.ninebyte import QUESTION, REPLY
@@ -191,12 +191,7 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self.config, self.counters)
-
-        def hear(data: bytes, at: float) -> bool:
-            samples = decoder.feed(data, at)
-            for sample in samples:
-                emit(sample)
-            return bool(samples)
+        hear = emitting(decoder.feed, emit)
 
         while True:
             due = self._now() + self.config.period_s
