@@ -82,4 +82,5 @@ class BumpRun:
         )  # fmt: skip
 
     def _share(self, value: float) -> float:
-        return (value - self._base) / (self.concentration - self._base)
+        # Half is half also where binary fractions miss it.
+        return round((value - self._base) / (self.concentration - self._base), 6)

@@ -39,7 +39,7 @@ class _Bump(msgspec.Struct, frozen=True):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--config", type=Path, metavar="FILE", help="the unit's configuration")
-    where.add_argument("--store", type=Path, metavar="DIR", help="its [store] dir instead")
+    where.add_argument("--dir", type=Path, metavar="DIR", help="its [store] dir instead")
     parser.add_argument(
         "--clean-air", action="store_true", help="I state that the air at the unit is clean"
     )
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     from agent.settings.remote import Remote
     from agent.settings.toml import ConfigError
 
-    folder = args.store
+    folder = args.dir
     if folder is None:
         try:
             folder = Path(Remote.load(args.config)[0].store.dir)

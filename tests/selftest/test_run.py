@@ -170,7 +170,7 @@ async def test_a_bump_test_and_a_zero_are_recorded_signed_and_kept_over_kill_9(
         assert made.events("clean_air_stated")[0]["data"]["by"] == "Chen"
         verify = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "agent", "log", "verify", str(made.unit.store)],
+            [sys.executable, "-m", "agent", "log", "verify", "--dir", str(made.unit.store)],
             cwd=ROOT, capture_output=True, check=False,
         )  # fmt: skip
         assert verify.returncode == 0, verify.stdout + verify.stderr
@@ -270,7 +270,7 @@ async def test_what_cannot_be_is_a_sentence(tmp_path: Path, args: list[str], say
 
 def test_without_an_agent_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agent", "selftest", "--store", str(tmp_path), "--no-input"],
+        [sys.executable, "-m", "agent", "selftest", "--dir", str(tmp_path), "--no-input"],
         cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 1
