@@ -50,7 +50,7 @@ class Whole:
                     reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
                     app.commands.verbs |= reconfigure.verbs()
                     live = group.create_task(_live(app, group, stop, reconfigure))
-                    await until(lambda up=app: up.uplinks[0].state == "up", "the uplink is up")
+                    await connected(app)
                     self._prepare(app)
                     self.app, self.runs = app, self.runs + 1
                     await live
@@ -78,6 +78,10 @@ async def whole(
     finally:
         made.end()
         await task
+
+
+async def connected(app: App) -> None:
+    await until(lambda: app.uplinks[0].state == "up", "the uplink is up")
 
 
 def _written(folder: Path, tables: str) -> Path:
