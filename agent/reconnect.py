@@ -29,6 +29,10 @@ BUSY = frozenset({0x88, 0x89, 0x97, 0x9F})
 ELSEWHERE = frozenset({0x9C, 0x9D})
 """Use another server, server moved."""
 TAKEN_OVER = 0x8E
+STEADY_PAUSES = 4
+"""... and so many times as long as the pause before it."""
+SUSPICIOUS = 5
+"""So many that were lost soon, and it may be another with the same id."""
 BUSY_S = (30.0, 120.0)
 """A broker that has too much to do is left alone for so long."""
 RIVAL_S = (2.0, 300.0)
@@ -42,6 +46,9 @@ class Patience:
         self._usual = Backoff(first_s, ceiling_s)
         self._busy = Backoff(*BUSY_S)
         self._rival = Backoff(*RIVAL_S)
+        self._last_s = 0.0
+        self.short_lived = 0
+        """Connections in a row that were lost soon after they were made."""
 
     def after(self, code: int, lived_s: float | None) -> float:
         """`code`: MQTT 5's reason code, 0: none; `lived_s`: of the connection, None: there was
@@ -52,14 +59,22 @@ class Patience:
             self._rival.reset()
         if code in BUSY:
             return self._busy.next_s()
-        if lived_s is not None and lived_s >= STEADY_S:
+        # Of two that throw each other out without a word (Mosquitto 2.0 says none) neither lives
+        # much longer than the other waits.
+        if lived_s is not None and lived_s >= max(STEADY_S, STEADY_PAUSES * self._last_s):
             self._usual.reset()
             self._busy.reset()
-        return self._usual.next_s()
+            self.short_lived = 0
+        elif lived_s is not None:
+            self.short_lived += 1
+        self._last_s = self._usual.next_s()
+        return self._last_s
 
 
-def explained(reason: str, code: int, client_id: str, *, others: bool) -> str:
+def explained(reason: str, code: int, client_id: str, *, others: bool, short_lived: int = 0) -> str:
     """What the code means for who reads the log."""
+    if code == 0 and short_lived >= SUSPICIOUS:
+        return f"{reason}: again soon after it was made (another client with the id {client_id!r}?)"
     if code == TAKEN_OVER:
         return (
             f"{reason}: another client came with the same id {client_id!r} (two units with one "
@@ -147,10 +162,15 @@ async def keep_connected(
         lived_s = None if since is None else loop.time() - since
         # Whoever sent us elsewhere is not asked again at once.
         sent_away = place if since is not None and code in ELSEWHERE else -1
+        pause_s = 0.0 if going_back else patience.after(code, lived_s)
         if on_down is not None:
-            on_down(explained("; ".join(reasons), code, client_id, others=len(brokers) > 1))
-        if not going_back:
-            await asyncio.sleep(patience.after(code, lived_s))
+            on_down(
+                explained(
+                    "; ".join(reasons), code, client_id, others=len(brokers) > 1,
+                    short_lived=patience.short_lived,
+                )
+            )  # fmt: skip
+        await asyncio.sleep(pause_s)
 
 
 def _reason(connection: Connection, going_back: bool, first: Broker) -> str:

@@ -142,6 +142,7 @@ async def test_a_link_that_is_cut_again_and_again_loses_nothing(
 ) -> None:
     # A connection that lived shortly counts as a good one here: the test would wait for long.
     monkeypatch.setattr("agent.reconnect.STEADY_S", 0.0)
+    monkeypatch.setattr("agent.reconnect.STEADY_PAUSES", 0)
     async with (
         center(mosquitto.port) as heard,
         Proxy("127.0.0.1", mosquitto.port) as proxy,
