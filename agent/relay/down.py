@@ -77,7 +77,7 @@ class Down:
             raise RefusedError(
                 "not_listed", f"uplink {config.name!r} is not relayed to {topic.unit!r}"
             )
-        verb = topic.path[1] if topic.path[0] == "cmd" else VERB
+        verb = topics.verb_of(topic.path[1]) if topic.path[0] == "cmd" else VERB
         if verb not in config.relay_verbs:
             raise RefusedError(
                 "not_authorised", f"uplink {config.name!r} may not command {verb!r} of a kit"

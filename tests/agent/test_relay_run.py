@@ -116,7 +116,7 @@ async def test_commands_go_down_and_acks_come_up(mosquitto: Mosquitto, tmp_path:
         there.kit.start()
         await until(lambda: len(hq.of(KIT)) > 5, "records arrive", 30)
         # What the kit itself decides.
-        done = await hq.ack(KIT, hq.command(KIT, "alarm.ack", {"alarm": "gas/cl2/high"}))
+        done = await hq.ack(KIT, hq.command(KIT, "alarm-ack", {"alarm": "gas/cl2/high"}))
         assert (done["verb"], done["by"]) == ("alarm.ack", "duty officer")
         first = hq.of(KIT)[0]
         args = {"epoch": first.epoch, "from": 1, "to": 3}
