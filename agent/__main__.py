@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     from agent import console, doctor, drill, provision
     from agent.incident import command as incident_log
     from agent.selftest import command as selftest
+    from agent.recordings import command as recordings
     from agent.tools import capture, replay
 
     for name, module, text in (
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         ("provision", provision, "set up a unit from one signed file 部署"),
         ("selftest", selftest, "check the running unit before use 使用前自检"),
         ("log", incident_log, "verify and export the incident log 事件日志"),
+        ("media", recordings, "verify, list and decrypt recordings 录像"),
     ):
         verb = verbs.add_parser(name, help=text)
         module.add_arguments(verb)

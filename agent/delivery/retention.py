@@ -17,6 +17,7 @@ import msgspec
 
 from agent.clock import UnitClock, boottime_ms
 from agent.delivery.rows import Epoch, Gone, Row
+from agent.disk import reserve_bytes
 from agent.messages import Class, Clock
 from agent.settings.tables import StoreConfig
 from agent.store import Store
@@ -29,9 +30,6 @@ PIECE = 5_000
 """Records deleted at once: the writer thread is not held up long."""
 LOOK = 50_000
 """Records looked at per epoch and pass."""
-RESERVE_BYTES = 64_000_000
-RESERVE_SHARE = 0.05
-"""The larger of the two stays free on the disk, whatever `max_mb` says."""
 FREE_SHARE = 0.25
 FREE_PAGES = 1_000
 """Free pages beyond both are given back; fewer are left for the records to come."""
@@ -89,8 +87,7 @@ async def keep_small(store: Store, max_mb: int, on_deleted: OnDeleted) -> None:
 
 def limit_bytes(most: int, file_bytes: int, disk_total: int, disk_free: int) -> int:
     """How large the store may be, all in bytes: `most`, or what the disk bears."""
-    reserve = max(RESERVE_BYTES, round(disk_total * RESERVE_SHARE))
-    return max(0, min(most, file_bytes + disk_free - reserve))
+    return max(0, min(most, file_bytes + disk_free - reserve_bytes(disk_total)))
 
 
 class Runs(Protocol):

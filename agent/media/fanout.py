@@ -37,6 +37,8 @@ class Subscription:
         self.skipped = 0
         """Pictures not delivered because the taker was slow."""
         self.fanout = fanout
+        self.watches = True
+        """False: it goes to no link."""
         self.stills = False
         """Keyframes only, one each `STILL_S`."""
         self._next: Fanout | None = None
@@ -172,9 +174,16 @@ class Fanout:
         """How many take it, those included who wait for its keyframe to move to it."""
         return len(self._subscriptions)
 
-    def join(self) -> Subscription:
+    @property
+    def watchers(self) -> int:
+        """How many of them watch over a link."""
+        with self.lock:
+            return sum(taker.watches for taker in self._subscriptions)
+
+    def join(self, *, watches: bool = True) -> Subscription:
         """A new taker (loop's thread)."""
         subscription = Subscription(self)
+        subscription.watches = watches
         with self.lock:
             self._subscriptions.add(subscription)
             subscription.preload(self._memory)

@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from agent.media import wire
+from agent.media.record.circumstances import Circumstances
 from agent.media.wire import CameraStats, MediaConfig, MediaError, MediaEvent, MediaStats
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ class MediaHost:
         self._limit = wire.Limit(kbit_s=0)
         self._waiting: dict[str, asyncio.Future[wire.OfferReply]] = {}
         self._microphone = wire.Microphone(open=False)
+        self.on_recording: Callable[[wire.Recorded | wire.RecordingGone], None] = lambda _: None
+        self._recording: dict[str, wire.Record] = {}
+        """By camera: what a person has last ordered of it."""
+        self._roll: tuple[wire.Record, float] | None = None
+        """What is locked, and until when."""
         self._sessions: set[str] = set()
         self._leases: dict[str, tuple[wire.StartStills, float]] = {}
         self._disabled = self._why_disabled()
@@ -158,6 +164,21 @@ class MediaHost:
     def give_floor(self, session: str) -> None:
         """Who is heard in the speaker; empty: nobody."""
         self._send(wire.GiveFloor(session=session))
+
+    def record(self, order: wire.Record) -> None:
+        """Record, stop, lock or unlock.  MediaError: there is no such camera, or no process."""
+        if order.camera:
+            self._camera(order.camera)
+        self._must_send(order)
+        if order.action in ("start", "stop"):
+            self._recording = {} if not order.camera else self._recording
+            self._recording[order.camera] = order
+        elif order.action == "lock" and not order.id:
+            self._roll = order, time.monotonic() + order.post_s
+
+    def circumstances(self, now: Circumstances) -> None:
+        """Where and in which air pictures are recorded from now on."""
+        self._send(now)
 
     def stills(self, camera: str, period_s: float, lease_s: float) -> None:
         """Call `on_still` each `period_s` until `lease_s` has passed.  MediaError."""
@@ -275,6 +296,11 @@ class MediaHost:
             self._send(self._limit)
         self._send(self._microphone)
         now = time.monotonic()
+        for order in self._recording.values():
+            self._send(order)
+        if self._roll is not None and self._roll[1] > now:
+            order, until = self._roll
+            self._send(msgspec.structs.replace(order, post_s=until - now))
         for request, until in list(self._leases.values()):
             if until - now >= wire.STILL_LEASE_S[0]:
                 self._send(msgspec.structs.replace(request, lease_s=until - now))
@@ -317,6 +343,8 @@ class MediaHost:
                 self._on_still(message.camera, message.time_ms, message.jpeg)
             case wire.OfferReply():
                 self._answered(message)
+            case wire.Recorded() | wire.RecordingGone():
+                self.on_recording(message)
             case MediaEvent():
                 if message.event == "session_closed":
                     self._sessions.discard(message.session)

@@ -87,11 +87,11 @@ class Pipeline:
         self._sessions.discard(session)
         self._changed.set()
 
-    def subscribe(self, who: str) -> Subscription:
+    def subscribe(self, who: str, *, watches: bool = True) -> Subscription:
         """Pictures without a peer (a recorder, a publisher): the camera opens.  Afterwards
         `close()` the subscription and `release(who)`."""
         self.hold(who)
-        return self.fanout.join()
+        return self.fanout.join(watches=watches)
 
     def lease_stills(self, period_s: float, lease_s: float) -> None:
         """A new lease replaces the last one."""
@@ -124,13 +124,15 @@ class Pipeline:
     def stats(self) -> CameraStats:
         now = time.monotonic()
         encoder = self.main.encoder or self.thin.encoder
+        thin = self.thin.fanout.watchers
+        viewers = self.main.fanout.watchers + thin
         with self._lock:
             return CameraStats(
                 name=self.config.name,
                 state=self._state,
                 detail=self._detail,
-                viewers=self.main.fanout.viewers + self.thin.fanout.viewers,
-                thin_viewers=self.thin.fanout.viewers,
+                viewers=viewers,
+                thin_viewers=thin,
                 frames_encoded=self.frames_encoded,
                 keyframes=self.main.keyframes + self.thin.keyframes,
                 fps=round(max(self.main.fps_at(now), self.thin.fps_at(now)), 1),

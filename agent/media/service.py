@@ -13,6 +13,8 @@ from agent.media.overlay import Painter
 from agent.media.parts import Part
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
+from agent.media.record.circumstances import Circumstances
+from agent.media.record.part import RecordPart
 from agent.media.video_part import VideoPart
 from agent.media.voice.hub import VoiceHub
 from agent.media.voice.part import VoicePart
@@ -44,6 +46,7 @@ class Service:
         self._supply = Supply(config.ice, config.unit)
         self._peers = Peers(self._closed, supply=self._supply)
         self._voice = VoiceHub(config.voice, loop)
+        self._record = RecordPart(config, self._pipelines, self._voice.source.taps, self._send)
         self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._send)
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
@@ -53,7 +56,9 @@ class Service:
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
         adapting = asyncio.create_task(self._adapter.run(), name="adapt")
         outlets = asyncio.create_task(self._outlets.run(), name="outlets")
-        outlets.add_done_callback(self._outlets_ended)
+        outlets.add_done_callback(self._part_ended)
+        record = asyncio.create_task(self._record.run(), name="record")
+        record.add_done_callback(self._part_ended)
         try:
             with INTERFACES.watched():
                 while (message := await wire.read_to_media(reader)) is not None:
@@ -61,18 +66,19 @@ class Service:
         finally:
             heartbeat.cancel()
             outlets.cancel()
-            # Media servers are told of the end, each in a bounded time.
-            await asyncio.wait({outlets})
+            record.cancel()
+            # Media servers are told of the end, and files closed, each in a bounded time.
+            await asyncio.wait({outlets, record})
             adapting.cancel()
             for pipeline in self._pipelines.values():
                 pipeline.close()
             self._voice.close()
             await self._peers.close_all()
 
-    def _outlets_ended(self, task: asyncio.Task[None]) -> None:
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
         """They end when they are told to; anything else is a fault that a new process mends."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the ways out have failed", exc_info=error)
+            log.error("%s has failed", task.get_name(), exc_info=error)
             self._writer.close()
 
     def _take(self, message: wire.ToMedia) -> None:
@@ -98,6 +104,10 @@ class Service:
                 self._pipelines[message.camera].stop_stills()
             case wire.Whip():
                 self._outlets.want(message.name, message.on)
+            case wire.Record():
+                self._record.take(message)
+            case Circumstances():
+                self._record.heard(message)
             case wire.Configure():
                 raise wire.WireError("read a second Configure, expected one at the start only")
 
@@ -159,6 +169,7 @@ class Service:
                     fps=max((camera.fps for camera in cameras), default=0.0),
                     cameras=cameras,
                     voice=self._voice.stats(),
+                    record=self._record.stats(),
                     whip=self._outlets.stats(),
                 )
             )

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import Literal
 
 import msgspec
 
+from agent.media.record.circumstances import Circumstances
+from agent.media.record.config import RecordConfig, RecordStats
+from agent.media.record.sidefile import Side
 from agent.media.voice.config import VoiceConfig, VoiceStats
 from agent.media.ways.config import IceConfig, WhepConfig, WhipConfig
 from agent.media.ways.servers import IceServer
@@ -88,6 +92,7 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     whip: tuple[WhipConfig, ...] = ()
     whep: WhepConfig = WhepConfig()
     voice: VoiceConfig = VoiceConfig()
+    record: RecordConfig = RecordConfig()
     limits: LimitsConfig = LimitsConfig()
 
 
@@ -163,6 +168,21 @@ class Whip(_Message, frozen=True, kw_only=True):
     on: bool
 
 
+class Record(_Message, frozen=True, kw_only=True):
+    """Record, stop, or keep what was and will be recorded."""
+
+    action: Literal["start", "stop", "lock", "unlock"]
+    camera: str = ""
+    """Empty: all."""
+    id: str = ""
+    """Of a recording to lock or unlock; empty: what was recorded since `pre_s` ago, and what will
+    be until `post_s` from now."""
+    why: str = ""
+    by: str = ""
+    pre_s: float = 0.0
+    post_s: float = 0.0
+
+
 class OfferReply(_Message, frozen=True, kw_only=True):
     session: str
     sdp: str = ""
@@ -182,9 +202,23 @@ class StillPicture(_Message, frozen=True, kw_only=True):
     jpeg: bytes
 
 
+class Recorded(_Message, frozen=True, kw_only=True):
+    """A recording is new, or something of it has changed."""
+
+    side: Side
+
+
+class RecordingGone(_Message, frozen=True, kw_only=True):
+    """It was deleted."""
+
+    id: str
+    why: str
+
+
 class MediaEvent(_Message, frozen=True, kw_only=True):
     """`media_up`, `media_down`, `camera` (state changed), `session_closed`, `whip` (state changed),
-    `whep` (a viewer on this unit's own network came or went)."""
+    `whep` (a viewer on this unit's own network came or went), `record`, `recording_deleted`,
+    `fetched`."""
 
     event: str
     camera: str = ""
@@ -243,6 +277,7 @@ class MediaStats(_Message, frozen=True, kw_only=True):
     cameras: tuple[CameraStats, ...] = ()
     whip: tuple[WhipStats, ...] = ()
     voice: VoiceStats = VoiceStats()
+    record: RecordStats = RecordStats()
     rss_mb: int = 0
     """Memory that the process holds, as the core sees it."""
     restarts: int = 0
@@ -261,8 +296,10 @@ ToMedia = (
     | Whip
     | Microphone
     | GiveFloor
+    | Record
+    | Circumstances
 )
-ToCore = OfferReply | StillPicture | MediaEvent | MediaStats
+ToCore = OfferReply | StillPicture | MediaEvent | MediaStats | Recorded | RecordingGone
 
 _encoder = msgspec.msgpack.Encoder()
 _to_media: msgspec.msgpack.Decoder[ToMedia] = msgspec.msgpack.Decoder(ToMedia)

@@ -28,6 +28,7 @@ collect_ignore = (
         "test_picture.py",
         "test_pipeline.py",
         "test_viewer.py",
+        "record",
     ]
 )
 

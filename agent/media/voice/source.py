@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -66,6 +67,8 @@ class Source:
         self.level_dbfs = SILENT_DBFS
         self.packets = 0
         """Encoded since the process started."""
+        self.taps: set[Callable[[bytes, int], None]] = set()
+        """Get what listeners get, and do not make it open."""
         self._name = name
         self._bitrate_kbit_s = bitrate_kbit_s
         self._duplex = duplex
@@ -160,6 +163,8 @@ class Source:
     def _publish(self, data: bytes, timestamp: int) -> None:
         for listener in self._listeners:
             listener.put(data, timestamp)
+        for tap in self.taps:
+            tap(data, timestamp)
 
     def _say(self, state: str, detail: str) -> None:
         if (state, detail) == (self.state, self.detail):

@@ -1,0 +1,1 @@
+"""Recordings on the core's side: the index, what locks them, and their bytes for who asks."""
