@@ -80,7 +80,7 @@ class App:
             config.set_points, silent_s, time.monotonic(), config.own_points,
             {source.name: source.table.same_s for source in config.sources},
         )  # fmt: skip
-        self._required = config.person.required or tuple(
+        self.required = config.person.required or tuple(
             source.name for source in config.sources if evidence.gases(source)
         )
         self.vitals = Vitals(self.engine, store, self.clock)
@@ -190,7 +190,7 @@ class App:
 
     def _unprotected(self) -> tuple[str, ...]:
         return protection.unprotected(
-            self._required, {source.config.name: source.state for source in self.sources},
+            self.required, {source.config.name: source.state for source in self.sources},
             self.engine.silent_sources(), self.hub.latest.values(),
         )  # fmt: skip
 
@@ -368,7 +368,9 @@ async def run(config: Config, remote: Remote) -> bool:
         stack.enter_context(app.incident)
         reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
         app.commands.verbs |= reconfigure.verbs()
-        await stack.enter_async_context(control.serve(directory, {"status": app.says.report}))
+        await stack.enter_async_context(
+            control.serve(directory, {"status": app.says.report}, app.desk.selftest.answers())
+        )
         if config.panel is not None:
             spot = app.spot
             spot.panel = await stack.enter_async_context(
