@@ -173,7 +173,7 @@ async def test_what_is_late_wrong_or_malformed_is_refused_and_audited(
     case = CASES[verb]
     async with commanded(mosquitto, tmp_path, case) as (made, heard):
         runs, args = made.runs, arguments(case, made.running)
-        wrong = {
+        wrong: dict[str, dict[str, Any]] = {
             "late": {"args": args, "issued": now() - 61_000},
             "over": {"args": args, "expires": now() - 1},
             "args": {"args": case.bad},
