@@ -9,6 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.advising import Advisor
 from agent.gallery import Gallery
 from agent.orders.book import Orders
 from agent.orders.incident import Incident
@@ -40,6 +41,7 @@ class Desk:
         )  # fmt: skip
         self.selftest = Selftest(app, group)
         self.selftest.pictures = lambda: self.snapshots.seen
+        self.advisor = Advisor(app)
         self.gallery = Gallery()
         if config.cameras:
             self.gallery.providers.append(self.snapshots)
@@ -58,6 +60,7 @@ class Desk:
         self.rates.tick(at)
         self.snapshots.tick()
         self.selftest.tick()
+        self.advisor.tick()
 
     def _stands(self, source: str, quantity: str) -> bool:
         """An alarm of what this source says of a quantity stands."""

@@ -44,7 +44,7 @@ class Statements:
             exposure=app.exposures.report() if app.exposures is not None else None,
             person=app.responder.status(), division=unit.division, parent=unit.parent,
             incident=app.desk.incident.id, rates=app.desk.rates.profile.name,
-            selftest=app.desk.selftest.status(),
+            selftest=app.desk.selftest.status(), advice=app.desk.advisor.status(),
             messages=app.desk.orders.messages(), tasks=app.desk.orders.tasks(),
             neighbours=app.near.status(),
             relays=app.relay.relayed(uplink) if app.relay is not None else (),

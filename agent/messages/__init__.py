@@ -5,6 +5,7 @@ records has a number (`epoch`, `seq`) that is never given twice.  A receiver rem
 (unit, epoch, seq).  Codes stand on the wire, words only on screens.  One noun a file.
 """
 
+from agent.messages.advice import Advice, Exceedance, Upwind
 from agent.messages.alarm import ActiveAlarms, Alarm, AlarmState
 from agent.messages.base import SCHEMA_VERSION, Class, Clock, Mark
 from agent.messages.command import Ack, Command, Outcome
@@ -44,6 +45,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Ack",
     "ActiveAlarms",
+    "Advice",
     "Air",
     "Alarm",
     "AlarmState",
@@ -59,6 +61,7 @@ __all__ = [
     "Envelope",
     "EpochStatus",
     "Event",
+    "Exceedance",
     "Exposure",
     "FixBody",
     "InIncident",
@@ -87,6 +90,7 @@ __all__ = [
     "Task",
     "TaskState",
     "UplinkStatus",
+    "Upwind",
     "Urgency",
     "ZoneStatus",
     "epoch_order",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.messages.advice import Advice
 from agent.messages.base import SCHEMA_VERSION, Clock, Mark, Wire
 from agent.messages.dose import Exposure
 from agent.messages.link import UplinkStatus
@@ -124,6 +125,8 @@ class Status(Wire, frozen=True, kw_only=True):
     """None: the unit does not listen for neighbours."""
     selftest: SelftestStatus | None = None
     """The last check before use, and what is overdue now."""
+    advice: Advice | None = None
+    """Estimates; none where the unit knows neither wind nor exceedance."""
     division: str = ""
     """Code of the administrative division that the unit belongs to (GB/T 2260: six digits)."""
     parent: str = ""

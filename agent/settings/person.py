@@ -166,8 +166,12 @@ class PersonConfig(msgspec.Struct, frozen=True, kw_only=True):
     driving: DrivingConfig = DrivingConfig()
     speech: SpeechConfig = SpeechConfig()
     selftest: SelftestConfig = SelftestConfig()
+    mast: tuple[Degrees, ...] | None = None
+    """lat, lon of where the wind is measured; none: at the unit."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
+        if self.mast is not None and (sentence := _place(self.mast)) is not None:
+            yield "mast", sentence
         seen: set[str] = set()
         for zone in self.zone:
             if zone.id in seen:
