@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from agent.media import loopback
-from agent.media.peer import Peers
+from agent.media.peer import Peer, Peers
 from agent.media.voice.config import VoiceConfig
 from agent.media.voice.hub import VoiceHub
 from agent.media.voice.part import NoVoice, VoicePart
@@ -174,6 +175,20 @@ async def test_who_serves_pictures_alone_receives_no_sound(room: Room) -> None:
     answer = await room.peers.answer("a", [NoVoice()], connection.localDescription.sdp)
     assert "a=inactive" in answer
     await connection.close()
+
+
+async def test_a_session_that_is_over_leaves_nothing_behind(room: Room) -> None:
+    for number in range(3):
+        connection, part = await room.connect(f"s{number}", "sendrecv")
+        room.hub.source.allow(True)
+        await heard_by(connection, 0.1)
+        room.peers.close(f"s{number}")
+        await connection.close()
+    await room.peers.close_all()
+    del connection, part
+    gc.collect()
+    left = [one for one in gc.get_objects() if isinstance(one, (VoicePart, Peer))]
+    assert left == []
 
 
 async def test_two_audio_sections_are_refused(room: Room) -> None:
