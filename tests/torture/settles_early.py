@@ -7,15 +7,15 @@ import sys
 from typing import Any
 
 from agent.delivery import lanes
-from agent.delivery.rows import Row
+from agent.delivery.batches import Batch
 from tests.torture import moved_clock
 
 _publish = lanes.Lanes._publish
 
 
-def publish(self: Any, rows: list[Row], payload: bytes) -> None:
-    self._cursor.settle(rows[0].epoch, [row.seq for row in rows])
-    _publish(self, rows, payload)
+def publish(self: Any, batch: Batch, lane: lanes.Lane) -> None:
+    self._cursor.settle(batch.rows[0].epoch, [row.seq for row in batch.rows])
+    _publish(self, batch, lane)
 
 
 lanes.Lanes._publish = publish  # type: ignore[method-assign]

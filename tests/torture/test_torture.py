@@ -44,3 +44,6 @@ async def test_settling_before_the_acknowledgement_is_found(
         mosquitto.start()
     assert result.missing > 0, f"{result.line()}; {result}"
     assert not result.ok
+    # It is this bug that was found, and not an agent that came to nothing.
+    assert (result.exit, result.starts) == (0, 1), str(result)
+    assert result.received > result.made / 2, str(result)
