@@ -133,3 +133,12 @@ def test_every_state_has_a_word(page: dict[str, Any]) -> None:
     assert without_word(page, "evidence", sure) == []
     fixes = {"none", "autonomous", "dgnss", "pps", "rtk_fixed", "rtk_float", "dr", "manual"}
     assert without_word(page, "status", fixes | {"simulated"}) == []
+
+
+def test_the_check_before_use_says_the_same_as_on_the_terminal(page: dict[str, Any]) -> None:
+    for group, table in (
+        ("selftest.state", selftest.STATES), ("selftest.item", selftest.ITEMS),
+        ("selftest", selftest.CODES), ("signed", selftest.SIGNED),
+    ):  # fmt: skip
+        for code, (zh, en) in table.items():
+            assert page["words"].get(f"{group}.{code}") == {"zh": zh, "en": en}

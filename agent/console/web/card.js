@@ -1,4 +1,5 @@
 /** A unit's card: who, how reached, how old, its video, its readings, its count of records. */
+import { AdviceLine } from "./advice.js";
 import { isOpen, signOf, worstOf } from "./alarm.js";
 import { BatteryGauge } from "./battery.js";
 import { colourOf } from "./colour.js";
@@ -8,6 +9,7 @@ import { More } from "./more.js";
 import { PersonStrip } from "./person.js";
 import { NearbyLines } from "./nearby.js";
 import { OrdersStrip } from "./orders.js";
+import { Readiness } from "./ready.js";
 import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
@@ -44,6 +46,8 @@ export class Card {
     this.more = new More();
     this.person = new PersonStrip(context.order);
     this.near = new NearbyLines();
+    this.advice = new AdviceLine();
+    this.ready = new Readiness(context.order, context.ageText);
     this.orders = new OrdersStrip(context.order);
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
       this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
@@ -56,7 +60,7 @@ export class Card {
     this.node = el("article", "card", this.head, this.person.node, this.orders.node,
       el("div", "card-body", el("div", "card-video", this.video.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
-      this.near.node, this.more.node, el("footer", "card-foot", this.place, this.counts));
+      this.near.node, this.advice.node, this.ready.node, this.more.node, el("footer", "card-foot", this.place, this.counts));
     this.node.dataset.unit = id;
   }
 
@@ -72,6 +76,8 @@ export class Card {
     this.#readings(unit, now);
     this.#foot(unit);
     this.near.update(unit.state.status?.neighbours);
+    this.advice.update(unit, this.context.ageText, now);
+    this.ready.update(unit, now);
     const camera = unit.state.status?.cameras?.find(({ state }) => state !== "disabled")?.name ?? "";
     this.unit = unit;
     this.video.camera = camera;

@@ -70,7 +70,8 @@ function eventText(record) {
   const { event, source = "", detail = "" } = record;
   // Who did what is the whole sentence there; elsewhere it is a state of the source.
   const whole = event === "command" || event === "watch";
-  const shown = event === "exposure_closed" ? codeWord("closed", detail) : detail;
+  const told = event === "selftest" || event === "bump_test";
+  const shown = event === "exposure_closed" ? codeWord("closed", detail) : told ? "" : detail;
   return [
     codeWord("event", event, valuesOf(record)), whole || source === "exposure" ? "" : byWord(source),
     shown, lateText(record),
@@ -95,10 +96,14 @@ function valuesOf({ event, data = {} }) {
       };
     case "watched": return { by, camera: text("camera") && ` ${text("camera")}` };
     case "task": return { by, state: codeWord("task", text("state")) };
-    case "message_delivered": case "message_confirmed": case "task_given": case "profile": return { by };
+    case "selftest": return { by, result: codeWord("selftest.state", text("result")) };
+    case "bump_test":
+      return { by, quantity: quantityWord(text("quantity")), result: codeWord("selftest", data.passed ? "bump_good" : "bump_failed") };
+    case "clean_air_stated": case "message_delivered": case "message_confirmed": case "task_given": case "profile": return { by };
     case "rate": case "rate_ended": return { by, name: quantityWord(text("quantity")) };
     case "talk": return { by, state: codeWord("talk", text("state")) };
     case "neighbour_raised": case "neighbour_over": return { code: codeWord("code", text("code")) };
+    case "record": return { state: codeWord("recording", text("state")) };
     case "camera": return { state: codeWord("camera", text("state")) };
     case "exposure_closed": return { wearer: text("wearer") || text("wearer_id") || word("log.nobody") };
     case "clock_corrected": return { n: (Number(data.offset_ms ?? 0) / 1000).toFixed(1) };

@@ -171,6 +171,8 @@
  * @property {import("./orders.js").ShownMessage[]} [messages]
  * @property {import("./orders.js").Task[]} [tasks]
  * @property {string} [incident]
+ * @property {import("./ready.js").Selftest|null} [selftest]
+ * @property {import("./advice.js").Advice|null} [advice]
  *
  * @typedef {{received: number, repeated: number, missing: number}} Counts
  * @typedef {[number, number|null]} Point UTC ms and value

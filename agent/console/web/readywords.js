@@ -1,0 +1,48 @@
+/** Words of the check before use, the wearer and hints, both languages side by side. */
+import { READY_CODES } from "./readycodes.js";
+
+export const READY_WORDS = {
+  ...READY_CODES,
+  "ready": { zh: "使用前自检", en: "Check before use" },
+  "ready.line": { zh: "使用前自检：{state}", en: "Check before use: {state}" },
+  "ready.by": { zh: "{by}，{age}前", en: "{by}, {age} ago" },
+  "ready.clean": { zh: "我确认此处空气洁净", en: "I state that the air here is clean" },
+  "ready.run": { zh: "自检", en: "Run check" },
+  "ready.sensor": { zh: "仪器", en: "Sensor" },
+  "ready.concentration": { zh: "标准气体浓度", en: "Test gas concentration" },
+  "ready.bump": { zh: "通气测试", en: "Bump test" },
+  "ready.bumping": { zh: "请向 {sensor} 通气……", en: "Apply test gas to {sensor} now…" },
+  "ready.bumped": {
+    zh: "{sensor}：{value} / {gas} {unit}，{result}，{age}前",
+    en: "{sensor}: {value} of {gas} {unit}, {result}, {age} ago",
+  },
+  "wearer": { zh: "佩戴人", en: "Wearer" },
+  "wearer.now": { zh: "佩戴人：{who}", en: "Wearer: {who}" },
+  "wearer.field": { zh: "扫码或输入：姓名;编号", en: "Scan, or type: NAME;ID" },
+  "wearer.assign": { zh: "登记", en: "Assign" },
+  "wearer.new": { zh: "登记佩戴人 {who}（前一人的剂量就此结算）", en: "wearer {who} (the former dose is closed)" },
+  "advice": { zh: "估计，仅供参考", en: "ESTIMATE, for orientation only" },
+  "advice.upwind": {
+    zh: "上风方向 {to} {degrees}°（风速 {speed} m/s）",
+    en: "upwind is {to} {degrees}° (wind {speed} m/s)",
+  },
+  "advice.far": {
+    zh: "最近一次超限在 {to} {degrees}° {metres} 米处，{age}前",
+    en: "last exceedance {metres} m {to} {degrees}°, {age} ago",
+  },
+  "advice.none": { zh: "不给上风方向：{why}", en: "no upwind direction: {why}" },
+  "compass.0": { zh: "北", en: "N" },
+  "compass.1": { zh: "东北", en: "NE" },
+  "compass.2": { zh: "东", en: "E" },
+  "compass.3": { zh: "东南", en: "SE" },
+  "compass.4": { zh: "南", en: "S" },
+  "compass.5": { zh: "西南", en: "SW" },
+  "compass.6": { zh: "西", en: "W" },
+  "compass.7": { zh: "西北", en: "NW" },
+  "why.stale": { zh: "风的数据已旧", en: "the wind is stale" },
+  "why.not_trusted": { zh: "风的数据不可信", en: "the wind is not to be trusted" },
+  "why.calm": { zh: "风速低于 1 m/s", en: "below 1 m/s" },
+  "why.apparent": { zh: "行进中的视风", en: "apparent wind while moving" },
+  "why.no_place": { zh: "没有定位", en: "no position" },
+  "why.far": { zh: "测风处太远", en: "measured too far away" },
+};
