@@ -23,12 +23,10 @@ RESTRICTION = "for those who command or work at the incident 仅限现场指挥�
 NOTES = {Mark.EXERCISE: "drill 演练：ex- units only", Mark.TEST: "test 测试：disregard 请忽略"}
 SEVERITY = {1: "Severe", 2: "Severe", 3: "Moderate"}
 """By rank; what is less urgent is Minor.  Extreme would be a judgement on a whole area."""
-TROUBLE = frozenset({
-    "fault", "silent", "under_range", "bus", "frozen", "disk", "clock_stopped", "clock_unset",
-    "coverage", "lel_invalid", "battery",
-})  # fmt: skip
-"""Codes that say: this unit protects less than it seems to."""
-RESCUE = frozenset({"sos", "no_motion", "man_down"})
+HAZARD = frozenset({"high", "low", "deficient", "critical", "over_range", "stel", "twa"})
+"""Codes of the air that somebody breathes: CBRNE."""
+RESCUE = frozenset({"sos", "sos_silent", "no_motion", "check_in"})
+"""Codes of a person who may need help; all others are of Safety."""
 HEADLINE_MAX = 160
 RADIUS_UNKNOWN_KM = 0.0
 """Radius of the circle where the fix does not say how sure it is."""
@@ -130,11 +128,12 @@ def _info(root: ElementTree.Element, line: Line, alarm: Alarm, language: str) ->
 def _category(alarm: Alarm) -> str:
     if alarm.code in RESCUE:
         return "Rescue"
-    return "Safety" if alarm.code in TROUBLE else "CBRNE"
+    return "CBRNE" if alarm.code in HAZARD else "Safety"
 
 
 def _what(alarm: Alarm, language: str) -> str:
-    if alarm.code in RESCUE or not alarm.quantity:
+    # Of `battery_critical` the quantity is in the word already.
+    if alarm.code in RESCUE or not alarm.quantity or alarm.code.startswith(alarm.quantity):
         return word(alarm.code, language)
     return f"{word(alarm.quantity, language)} {word(alarm.code, language)}"
 

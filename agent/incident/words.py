@@ -33,6 +33,7 @@ WORDS = {
     "position_lost": ("定位丢失", "position lost"),
     "battery": ("电量低", "battery low"),
     "battery_critical": ("电量将尽", "battery almost empty"),
+    "not_recording": ("未在录制", "not recording"),
     "disk": ("磁盘写不进", "disk not writable"),
     "clock_stopped": ("时钟停走", "clock stopped"),
     "clock_unset": ("时钟未校准", "clock not set"),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.__main__ import main
-from agent.annunciator import PATTERNS
+from agent.alarms.standing import RANKS
 from agent.clock import UnitClock
 from agent.delivery.rows import Row
 from agent.incident import cap
@@ -279,7 +279,7 @@ def test_a_name_that_a_hand_wrote_leads_out_of_no_folder(tmp_path: Path) -> None
 
 @given(
     st.builds(
-        alarm, st.sampled_from(sorted(STATES)), code=st.sampled_from(sorted(PATTERNS)),
+        alarm, st.sampled_from(sorted(STATES)), code=st.sampled_from(sorted(RANKS)),
         rank=st.integers(1, 5), quantity=st.text(max_size=8), source=st.text(max_size=8),
         limit=st.none() | st.floats(), limit_basis=st.text(max_size=40), by=st.text(max_size=20),
         since=st.none() | st.integers(-(2**60), 2**60),
@@ -318,7 +318,30 @@ def test_the_table_refuses_what_the_schema_refuses() -> None:
 
 
 def test_every_code_of_an_alarm_has_a_word() -> None:
-    assert set(PATTERNS) <= set(WORDS)
+    assert set(RANKS) <= set(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("code", "quantity", "category", "event"),
+    [
+        ("twa", "cl2", "CBRNE", "chlorine 8 h mean (TWA) exceeded"),
+        ("sos_silent", "sos", "Rescue", "silent call for help"),
+        ("no_motion", "motion", "Rescue", "no motion"),
+        ("check_in", "check_in", "Rescue", "missed check-in"),
+        ("zone_hot", "tank-farm", "Safety", "tank-farm in a hot zone"),
+        ("position_lost", "position", "Safety", "position lost"),
+        ("battery_critical", "battery", "Safety", "battery almost empty"),
+        ("disk", "disk", "Safety", "disk not writable"),
+        ("fault", "cl2", "Safety", "chlorine fault"),
+    ],
+)
+def test_what_it_is_and_whose_affair(
+    tmp_path: Path, code: str, quantity: str, category: str, event: str
+) -> None:
+    body = alarm("raised", code=code, quantity=quantity, reading=None)
+    (message,) = messages(made(tmp_path, body), "--lang", "en")
+    assert text(message, "info", "category") == category
+    assert text(message, "info", "event") == event
 
 
 def test_the_check_reads_what_was_made(tmp_path: Path) -> None:
