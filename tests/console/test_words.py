@@ -14,6 +14,7 @@ from agent.alarms.exposure import CODES as DOSES
 from agent.console import build_web
 from agent.messages import AlarmState, Outcome, TaskState
 from agent.orders.tasks import STEPS
+from agent.selftest import words as selftest
 from agent.settings.evidence import GASES
 from agent.verbs import ARGUMENTS
 from drivers import Quality
@@ -128,6 +129,8 @@ def test_every_state_of_a_message_or_task_has_a_word(page: dict[str, Any]) -> No
 def test_every_state_has_a_word(page: dict[str, Any]) -> None:
     assert without_word(page, "source", {"starting", "up", "silent", "down"}) == []
     assert without_word(page, "camera", {"idle", "live", "down", "disabled"}) == []
+    ways = {"off", "connecting", "live", "waiting", "up", "down"}
+    assert without_word(page, "way", ways) == []
     assert without_word(page, "link", {"up", "lost", "closed", "none"}) == []
     sure = {"seen on hardware", "from datasheet", "from memory"}
     assert without_word(page, "evidence", sure) == []
