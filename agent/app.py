@@ -247,15 +247,15 @@ class App:
 
     def _media_event(self, event: wire.MediaEvent) -> None:
         self.watching.told(event)
-        if event.event == "session_closed":
+        if event.session:
             # A viewer that knows at once can ask again at once.
-            for uplink in self.uplinks:
+            for uplink in self.uplinks if event.event == "session_closed" else ():
                 uplink.publish(f"rtc/{event.session}/close", b"{}")
             return
         name = f"camera {event.camera}" if event.camera else "video"
         level = logging.WARNING if event.state == "down" else logging.INFO
         log.log(level, "%s: %s", name, event.detail or event.state)
-        self.hub.event(event.event, event.camera or "media", event.detail, state=event.state)
+        self.hub.event(event.event, event.camera or "media", event.detail, **event.told())
         self._status_due.set()
 
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent import __version__
-from agent.messages import ActiveAlarms, CameraStatus, SourceStatus, Status
+from agent.messages import (
+    ActiveAlarms,
+    CameraStatus,
+    MediaServerStatus,
+    SourceStatus,
+    Status,
+    WhepStatus,
+)
 from agent.settings import in_force
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ class Statements:
                 CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
                 for camera in app.media.stats.cameras
             ),
+            media_servers=self._media_servers(), whep=self._whep(),
             verbs=tuple(sorted(set(uplink.config.verbs) & set(app.commands.verbs))),
             limits=limits, unlimited=unlimited,
             air=in_force.air(app.hub.latest.values(), app.engine.silent_sources()),
@@ -58,6 +66,18 @@ class Statements:
             else status
             for status in (source.status() for source in self._app.sources)
         )
+
+    def _media_servers(self) -> tuple[MediaServerStatus, ...]:
+        return tuple(
+            MediaServerStatus(name=way.name, camera=way.camera, state=way.state, detail=way.detail)
+            for way in self._app.media.stats.whip
+        )
+
+    def _whep(self) -> WhepStatus | None:
+        told = self._app.media.stats.whep
+        if told.state == "off":
+            return None
+        return WhepStatus(state=told.state, detail=told.detail, viewers=told.viewers)
 
     def active(self) -> ActiveAlarms:
         app = self._app

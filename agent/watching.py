@@ -94,16 +94,26 @@ class Watching:
         match event.event, event.state:
             case ("session_closed", _) | ("whep", "ended"):
                 self.closed(event.session, event.detail)
-            case ("whep", "ok"):
-                self.opened(
-                    Watch(
-                        session=event.session, by=event.detail, camera=event.camera, uplink=OWN,
-                        since_s=time.monotonic(),
-                    )
-                )  # fmt: skip
+            case ("whep", code) if event.session:
+                self._asked_here(event, is_taken=code == "ok")
             case ("media_down", _):
                 for watch in [one for one in self.watches if one.uplink == OWN]:
                     self.closed(watch.session, event.detail)
+
+    def _asked_here(self, event: MediaEvent, *, is_taken: bool) -> None:
+        """At the unit's own server; the book has it as it has offers of the centers."""
+        by = event.detail if is_taken else ""
+        if is_taken:
+            self.opened(
+                Watch(
+                    session=event.session, by=by, camera=event.camera, uplink=OWN,
+                    since_s=time.monotonic(),
+                )
+            )  # fmt: skip
+        self._event(
+            "watch", OWN, "" if is_taken else event.detail, session=event.session, by=by,
+            camera=event.camera, code=event.state, listens=False, talks=False,
+        )  # fmt: skip
 
     def key(self, down: bool) -> None:
         """Somebody at the unit holds the talk key, and is heard at once by who listens."""

@@ -94,6 +94,8 @@ class MediaHost:
         """By camera: what a person has last ordered of it."""
         self._roll: tuple[wire.Record, float] | None = None
         """What is locked, and until when."""
+        self._published: dict[str, wire.Whip] = {}
+        """By name: what was last ordered of a media server."""
         self._sessions: set[str] = set()
         self._leases: dict[str, tuple[wire.StartStills, float]] = {}
         self._disabled = self._why_disabled()
@@ -155,6 +157,22 @@ class MediaHost:
         self._limit = wire.Limit(kbit_s=kbit_s)
         if self._writer is not None:
             self._send(self._limit)
+
+    def publish(self, name: str, on: bool) -> str:
+        """Send a camera to that media server from now on (empty: the first), or no more; its name.
+        MediaError: there is none."""
+        names = [way.name for way in self.config.whip]
+        if self._disabled:
+            raise MediaError("unavailable", self._disabled)
+        if not names:
+            raise MediaError("not_found", "this unit has no media server")
+        if name and name not in names:
+            raise MediaError(
+                "not_found", f"no media server {name!r}; this unit has: {', '.join(names)}"
+            )
+        order = self._published[name or names[0]] = wire.Whip(name=name or names[0], on=on)
+        self._send(order)
+        return order.name
 
     def open_microphone(self, on: bool) -> None:
         """Whether who listens may hear it, from now on."""
@@ -296,7 +314,7 @@ class MediaHost:
             self._send(self._limit)
         self._send(self._microphone)
         now = time.monotonic()
-        for order in self._recording.values():
+        for order in (*self._recording.values(), *self._published.values()):
             self._send(order)
         if self._roll is not None and self._roll[1] > now:
             order, until = self._roll

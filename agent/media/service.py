@@ -171,6 +171,7 @@ class Service:
                     voice=self._voice.stats(),
                     record=self._record.stats(),
                     whip=self._outlets.stats(),
+                    whep=self._outlets.whep(),
                 )
             )
             await asyncio.sleep(wire.HEARTBEAT_S)

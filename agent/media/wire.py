@@ -228,6 +228,10 @@ class MediaEvent(_Message, frozen=True, kw_only=True):
     state: str = ""
     detail: str = ""
 
+    def told(self) -> dict[str, str]:
+        """What an event for the center's book says of it beside source and sentence."""
+        return {"state": self.state} | ({"name": self.name} if self.name else {})
+
 
 class CameraStats(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -267,6 +271,15 @@ class WhipStats(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions that were opened."""
 
 
+class WhepStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The unit's own WHEP server."""
+
+    state: str = "off"
+    """`off`, `up`, `down`."""
+    detail: str = ""
+    viewers: int = 0
+
+
 class MediaStats(_Message, frozen=True, kw_only=True):
     """Sent each `HEARTBEAT_S`: also the sign of life."""
 
@@ -276,6 +289,7 @@ class MediaStats(_Message, frozen=True, kw_only=True):
     fps: float = 0.0
     cameras: tuple[CameraStats, ...] = ()
     whip: tuple[WhipStats, ...] = ()
+    whep: WhepStats = WhepStats()
     voice: VoiceStats = VoiceStats()
     record: RecordStats = RecordStats()
     rss_mb: int = 0

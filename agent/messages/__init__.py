@@ -35,9 +35,11 @@ from agent.messages.status import (
     CameraStatus,
     EpochStatus,
     LimitStatus,
+    MediaServerStatus,
     RelayedUnit,
     SourceStatus,
     Status,
+    WhepStatus,
 )
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "Link",
     "Mark",
     "MediaItem",
+    "MediaServerStatus",
     "NeighbourAlarm",
     "NeighbourStatus",
     "Offer",
@@ -92,6 +95,7 @@ __all__ = [
     "UplinkStatus",
     "Upwind",
     "Urgency",
+    "WhepStatus",
     "ZoneStatus",
     "epoch_order",
     "fix_body",

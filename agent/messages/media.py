@@ -23,11 +23,15 @@ class MediaItem(Wire, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     digest: str
-    """`sha256:` and 64 hexadecimal digits."""
+    """`sha256:` and 64 hexadecimal digits; empty while it goes on."""
     by: str = ""
     """Who asked for it; empty: the unit by itself."""
     locked: bool = False
     """It is not deleted to make room."""
+    why: tuple[str, ...] = ()
+    """It was locked: an alarm's code, `alarm`, `command`."""
+    previous: str = ""
+    """Of a recording: the digest of the side file of the one before, which makes a chain."""
     fix: FixBody | None = None
     """The unit's last position when it began."""
     readings: tuple[Reading, ...] = ()

@@ -44,6 +44,25 @@ class CameraStatus(Wire, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class MediaServerStatus(Wire, frozen=True, kw_only=True):
+    """A media server that the unit publishes a camera to (WHIP, RFC 9725)."""
+
+    name: str
+    camera: str = ""
+    state: str = "off"
+    """`off`, `connecting`, `live`, `waiting` (for the next try)."""
+    detail: str = ""
+
+
+class WhepStatus(Wire, frozen=True, kw_only=True):
+    """The unit's own server for viewers on its network."""
+
+    state: str
+    """`up`, `down`."""
+    detail: str = ""
+    viewers: int = 0
+
+
 class LimitStatus(Wire, frozen=True, kw_only=True):
     """A set point that is in force at the unit."""
 
@@ -106,6 +125,9 @@ class Status(Wire, frozen=True, kw_only=True):
     """Of the way to this center."""
     sources: tuple[SourceStatus, ...] = ()
     cameras: tuple[CameraStatus, ...] = ()
+    media_servers: tuple[MediaServerStatus, ...] = ()
+    whep: WhepStatus | None = None
+    """None: the unit serves nobody itself."""
     verbs: tuple[str, ...] = ()
     """Commands that this center may give."""
     limits: tuple[LimitStatus, ...] = ()

@@ -33,6 +33,8 @@ VERBS = (
     "talk",
     "task.step",
     "wearer",
+    "whip.start",
+    "whip.stop",
     "zone",
 )
 """What an uplink can be allowed."""

@@ -26,6 +26,7 @@ from agent.verbs import (
     talk,
     video,
     wearer,
+    whip,
 )
 from agent.verbs import media as media_verbs
 
@@ -33,6 +34,7 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
     **delivery.ARGUMENTS,
     **alarms.ARGUMENTS,
     **video.ARGUMENTS,
+    **whip.ARGUMENTS,
     **talk.ARGUMENTS,
     **wearer.ARGUMENTS,
     **person.ARGUMENTS,
@@ -57,4 +59,5 @@ def verb_table(
         **delivery.verbs(outbox),
         **alarms.verbs(engine, clock, on_alarms),
         **video.verbs(media),
+        **whip.verbs(media),
     }

@@ -140,8 +140,13 @@ async def test_so_is_who_watches_at_the_unit_s_own_server() -> None:
     unit.watching.told(came)
     assert unit.did == ["lamp on", "say camera_on"]
     unit.watching.told(MediaEvent(event="whep", session="w", state="ended"))
-    ((event, data),) = unit.events
-    assert (event, data["by"]) == ("watched", "10.0.0.7")
+    assert [(event, data["by"]) for event, data in unit.events] == [
+        ("watch", "10.0.0.7"), ("watched", "10.0.0.7"),
+    ]  # fmt: skip
+    refused = MediaEvent(event="whep", session="x", camera="front", state="malformed", detail="no")
+    unit.watching.told(refused)
+    assert unit.events[-1][1]["code"] == "malformed"
+    assert unit.watching.watches == ()
     unit.watching.told(came)
     unit.watching.told(MediaEvent(event="media_down", detail="killed"))
     assert unit.watching.watches == ()

@@ -104,6 +104,8 @@ function valuesOf({ event, data = {} }) {
     case "talk": return { by, state: codeWord("talk", text("state")) };
     case "neighbour_raised": case "neighbour_over": return { code: codeWord("code", text("code")) };
     case "record": return { state: codeWord("recording", text("state")) };
+    case "whip": return { name: text("name"), state: codeWord("way", text("state")) };
+    case "whep": return { state: codeWord("way", text("state")) };
     case "camera": return { state: codeWord("camera", text("state")) };
     case "exposure_closed": return { wearer: text("wearer") || text("wearer_id") || word("log.nobody") };
     case "clock_corrected": return { n: (Number(data.offset_ms ?? 0) / 1000).toFixed(1) };

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
 from agent.media.ways.supply import Supply
 from agent.media.ways.whep import Whep
 from agent.media.ways.whip import Publisher
-from agent.media.wire import MediaConfig, MediaEvent, WhipStats
+from agent.media.wire import MediaConfig, MediaEvent, WhepStats, WhipStats
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Outlets:
         for target in config.whip:
             if (pipeline := pipelines.get(target.camera or first)) is not None:
                 self._publishers[target.name] = Publisher(target, pipeline, supply, self._whip)
+        self._whep_told = WhepStats()
         self._whep = (
             Whep(config.whep, pipelines, peers, supply, self._watch) if config.whep.port else None
         )
@@ -52,6 +55,10 @@ class Outlets:
 
     def stats(self) -> tuple[WhipStats, ...]:
         return tuple(publisher.stats() for publisher in self._publishers.values())
+
+    def whep(self) -> WhepStats:
+        viewers = self._whep.viewers if self._whep is not None else 0
+        return msgspec.structs.replace(self._whep_told, viewers=viewers)
 
     def ended(self, session: str, why: str) -> bool:
         """True where it was a viewer of the own WHEP."""
@@ -74,5 +81,6 @@ class Outlets:
         )
 
     def _whep_state(self, state: str, detail: str) -> None:
+        self._whep_told = WhepStats(state=state, detail=detail)
         log.log(logging.INFO if state == "up" else logging.WARNING, "%s", detail)
         self._say(MediaEvent(event="whep", state=state, detail=detail))

@@ -121,6 +121,10 @@ class Whep:
         finally:
             await runner.cleanup()
 
+    @property
+    def viewers(self) -> int:
+        return len(self._sessions)
+
     def ended(self, session: str) -> str | None:
         """A peer is gone: the camera that it watched; None where it was none of these."""
         held = self._sessions.pop(session, None)
