@@ -13,6 +13,8 @@ import contextlib
 import logging
 from collections import deque
 
+import msgspec
+
 from agent.delivery.batches import Batch, Batches
 from agent.delivery.channel import FAILURE, OVERHEAD_BYTES, Answer, Channel, Lane
 from agent.delivery.cursor import Cursor
@@ -22,7 +24,7 @@ from agent.delivery.records import Records
 from agent.delivery.rows import Row
 from agent.delivery.skips import Filter, Skips
 from agent.delivery.thinning import Thinning
-from agent.messages import Class, Event
+from agent.messages import Class, Event, Rollup
 from agent.outbox import URGENT
 from agent.settings.tables import UnitConfig, UplinkConfig
 
@@ -114,6 +116,13 @@ class Lanes:
     def say_skipped(self, epoch: str, first: int, last: int, reason: str) -> None:
         """Tell that these numbers do not come this way."""
         self._skips.add(epoch, first, last, reason)
+
+    def pass_rollup(self, rollup: Rollup) -> None:
+        """The unit's own: it thinned its readings on their way here.  Lost where nobody is
+        connected, as any roll-up; its readings come later."""
+        rolled = self._filter.rolled(rollup)
+        if rolled and self._channel.connection is not None:
+            self._thinning.publish(msgspec.structs.replace(rollup, rolled=rolled))
 
     def look_for_absent(self) -> None:
         """Retention has deleted: what it took before this center got it is told."""

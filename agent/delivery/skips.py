@@ -15,7 +15,7 @@ from agent.delivery.cursor import Cursor
 from agent.delivery.ranges import Ranges
 from agent.delivery.records import Shelf
 from agent.delivery.rows import Row
-from agent.messages import Class, Skipped
+from agent.messages import Class, Rolled, Rollup, Skipped
 from agent.mqtt import NO_MATCHING_SUBSCRIBERS, Connection
 from agent.settings.tables import UnitConfig
 
@@ -54,6 +54,13 @@ class Filter:
         except (msgspec.DecodeError, UnicodeDecodeError):
             # Damaged on the disk: let the center see it.
             return ""
+
+    def rolled(self, rollup: Rollup) -> tuple[Rolled, ...]:
+        """What of a roll-up this center wants."""
+        if Class.READINGS not in self.classes:
+            return ()
+        wanted = self._quantities
+        return tuple(one for one in rollup.rolled if not wanted or one.quantity in wanted)
 
 
 class Skips:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
 
 import msgspec
 
@@ -113,12 +112,15 @@ class Thinning:
             ranges=tuple(period.ranges), t=period.t, until=period.until, clock=period.clock,
             period_s=period.period_s, rolled=period.rolled,
         )  # fmt: skip
-        self._channel.publish(self._topic, self._payload(message), _forget, lane=Lane.LIVE)
+        self.publish(message)
         return True
 
-    def _payload(self, message: Any) -> bytes:
+    def publish(self, message: Rollup) -> None:
+        """Over the connection there is."""
         payload = _encode(message)
-        return compression.shrink(payload) if self._channel.compress else payload
+        if self._channel.compress:
+            payload = compression.shrink(payload)
+        self._channel.publish(self._topic, payload, _forget, lane=Lane.LIVE)
 
 
 def _forget(answer: Answer) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import msgspec
 
 from agent import topics
 from agent.delivery.lanes import Lanes
-from agent.messages import Event
+from agent.messages import Event, Rollup
 from agent.mqtt import Connection, MqttError
 from agent.relay.intake import DOWN, Gate
 from agent.relay.kit import Kit, KitCursor
@@ -18,6 +19,10 @@ from agent.settings.tables import UnitConfig
 from agent.uplink import RETAINED_EXERCISE_EXPIRY_S, Uplink
 
 log = logging.getLogger(__name__)
+
+ASKED_MAX = 100
+ASKED_S = 600.0
+"""Bytes of media that were asked for so long ago are of no use to who asked."""
 
 
 class Stream:
@@ -49,6 +54,8 @@ class Branch:
         self._gate = gate
         self._retained = retained
         self._tell = tell
+        self._asked: dict[tuple[str, str], float] = {}
+        """When it asked: by unit and id."""
         self._expiry_s = RETAINED_EXERCISE_EXPIRY_S if unit.exercise else None
         self._connection: Connection | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -123,6 +130,22 @@ class Branch:
         """A still, an answer; lost where nobody is connected."""
         if self._connection is not None and unit in self.streams:
             self._connection.publish(f"{self.streams[unit].root}/{path}", payload, qos=qos)
+
+    def pass_rollup(self, unit: str, rollup: Rollup) -> None:
+        if self._connection is not None and unit in self.streams:
+            self.streams[unit].lanes.pass_rollup(rollup)
+
+    def asked(self, unit: str, media: str) -> None:
+        """This center has asked a kit for the bytes of a picture or a recording."""
+        self._asked.pop((unit, media), None)
+        self._asked[unit, media] = time.monotonic()
+        while len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+
+    def awaits(self, unit: str, media: str) -> bool:
+        """It has, not long ago."""
+        since = self._asked.get((unit, media))
+        return since is not None and time.monotonic() - since < ASKED_S
 
     def save(self) -> None:
         for stream in self.streams.values():

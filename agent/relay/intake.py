@@ -9,7 +9,8 @@ import msgspec
 
 from agent import topics
 from agent.center.incoming import CLASSES, Record, read_batch
-from agent.messages import Mark
+from agent.delivery import compression
+from agent.messages import Mark, Rollup
 from agent.relay.refusals import RefusedError
 from agent.settings.tables import UnitConfig
 
@@ -21,7 +22,7 @@ RECORDS_MAX = 1_000
 """Of one message; a unit sends at most 400."""
 PATHS = (
     "readings", "alarms", "events", "media", "ack", "status", "alarms/active", "link/+", "skipped",
-    "still/+", "rtc/+/answer", "rtc/+/close",
+    "rollups", "still/+", "media/+", "rtc/+/answer", "rtc/+/close",
 )  # fmt: skip
 """Of each kit at the vehicle's broker."""
 DOWN = ("cmd/+", "rtc/+/offer", "rtc/+/close")
@@ -97,6 +98,15 @@ class Gate:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             path = "/".join(topic.path)
             raise RefusedError("malformed", f"{topic.unit}/{path}: {error}") from error
+
+    def rollup(self, topic: topics.Topic, payload: bytes) -> Rollup:
+        """It may be compressed."""
+        try:
+            plain = compression.expand(payload)
+        except ValueError as error:
+            raise RefusedError("malformed", f"{topic.unit}/rollups: {error}") from error
+        self.named(topic, plain)
+        return self.decode(topic, plain, Rollup)
 
     def records(self, topic: topics.Topic, payload: bytes) -> tuple[str, list[Kept]]:
         """The epoch of a message with records, and those."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from agent.messages import Event, Link, RelayedUnit, Skipped
 from agent.mqtt import Connection, Message
 from agent.reconnect import keep_connected
 from agent.relay.branch import Branch
-from agent.relay.down import Down, resent
+from agent.relay.down import PASSED_MAX, PASSED_S, Down, resent
 from agent.relay.intake import PATHS, Gate
 from agent.relay.keeping import Keeping
 from agent.relay.kit import FullError, Kit
@@ -74,6 +75,8 @@ class Relay:
         self._store: RelayStore | None = None
         self._closed = Seen(SESSIONS_MAX)
         self._answered = Seen(SESSIONS_MAX)
+        self._passed = Seen(PASSED_MAX, PASSED_S)
+        """What has no number and no version."""
         self._stills: dict[tuple[str, str], int] = {}
         self._full = asyncio.Event()
         self._down = Down(self._gate, clock, self._closed, tell)
@@ -215,6 +218,10 @@ class Relay:
                 self._take_link(topic, path, payload)
             case ("skipped",):
                 self._take_skipped(topic, payload)
+            case ("rollups",):
+                self._pass_rollup(topic, payload)
+            case ("media", name):
+                self._pass_chunk(topic, name, payload)
             case ("still", camera):
                 self._pass_still(topic, camera, message)
             case ("rtc", session, "answer"):
@@ -285,6 +292,23 @@ class Relay:
         self._stills[key] = still.t
         self._pass(topic, message.payload, qos=0)
 
+    def _pass_rollup(self, topic: topics.Topic, payload: bytes) -> None:
+        rollup = self._gate.rollup(topic, payload)
+        if self._passed.again(topic.unit, payload, now_s=time.monotonic()):
+            return
+        self._kit(topic.unit)
+        for branch in self.branches.values():
+            branch.pass_rollup(topic.unit, rollup)
+
+    def _pass_chunk(self, topic: topics.Topic, name: str, payload: bytes) -> None:
+        """To who asked for it: a link may be narrow."""
+        self._gate.named(topic, payload)
+        if self._passed.again(topic.unit, payload, now_s=time.monotonic()):
+            return
+        for branch in self.branches.values():
+            if branch.awaits(topic.unit, name):
+                branch.publish(topic.unit, f"media/{name}", payload)
+
     def _pass(self, topic: topics.Topic, payload: bytes, qos: int = 1) -> None:
         self._kit(topic.unit)
         for branch in self.branches.values():
@@ -308,8 +332,13 @@ class Relay:
         if topic.unit == topics.ALL_UNITS and (branch.config.relay_units or topic.path[0] != "cmd"):
             return
         command = self._down.handle(branch, topic, message)
-        if command is not None and topic.path[1] == "resend":
+        if command is None:
+            return
+        verb = topics.verb_of(topic.path[1])
+        if verb == "resend":
             resent(branch, topic, command, message.payload)
+        elif verb == "media.get" and isinstance(media := command.args.get("id"), str):
+            branch.asked(topic.unit, media)
 
     # -- what it says of itself ----------------------------------------------------------------
 

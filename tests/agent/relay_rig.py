@@ -58,7 +58,7 @@ class Headquarters:
         self.copies.append((topic.unit, path))
         if topic.path[0] in ("status", "link") or path == "alarms/active":
             self.states[f"{topic.unit}/{path}"] = msgspec.json.decode(message.payload)
-        if topic.path[0] in ("cmd", "rtc", "still"):
+        if topic.path[0] in ("cmd", "rtc", "still", "rollups") or topic.path[:-1] == ("media",):
             self.others.append(message)
         else:
             self.records += self.receiver.feed(topic, message.payload)
