@@ -120,7 +120,7 @@ class App:
                 title=unit.name.get("zh", unit.id), enabled=config.media.enabled,
                 max_kbit_s=config.media.max_kbit_s,
                 voice=config.media.voice, limits=config.media.limits, ice=config.media.ice,
-                whip=config.media.whip, whep=config.media.whep,
+                whip=config.media.whip, whep=config.media.whep, record=config.recording,
             ),
             on_still=self._still, on_event=self._media_event,
             on_stats=lambda stats: self.watching.stats(stats),

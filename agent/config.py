@@ -16,6 +16,7 @@ from agent.settings import evidence, set_points
 from agent.settings.neighbours import NeighboursConfig
 from agent.settings.person import PersonConfig
 from agent.settings.rates import RatesConfig
+from agent.settings.record import RecordConfig
 from agent.settings.relay import RelayConfig
 from agent.settings.tables import (
     BUS_KEYS,
@@ -72,6 +73,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rates: RatesConfig
     relay: RelayConfig
     uplinks: tuple[UplinkConfig, ...]
+
+    @property
+    def recording(self) -> RecordConfig:
+        """`[media.record]`, with the folder that it means."""
+        return self.media.record.placed(self.store.dir)
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +136,9 @@ def parse(document: Document) -> Config:
     )
     if file is not None:
         _whip(document, file.media, file.camera)
+        for name in file.media.record.cameras:
+            if name not in [camera.name for camera in file.camera]:
+                document.mistake(("media", "record", "cameras"), f"there is no camera {name!r}")
         for key, sentence in file.relay.mistakes_in(file.unit, file.uplink):
             document.mistake(("relay", key), sentence)
         names = [table.get("name") for _, table in _tables(document, "source")]

@@ -14,6 +14,7 @@ from agent.gallery import Gallery
 from agent.orders.book import Orders
 from agent.orders.incident import Incident
 from agent.rates import Rates
+from agent.recordings.recordings import Recordings
 from agent.selftest.part import Selftest
 from agent.settings.rates import RatesProfile
 from agent.snapshots import Snapshots
@@ -42,9 +43,10 @@ class Desk:
         self.selftest = Selftest(app, group)
         self.selftest.pictures = lambda: self.snapshots.seen
         self.advisor = Advisor(app)
+        self.recordings = Recordings(app, group)
         self.gallery = Gallery()
         if config.cameras:
-            self.gallery.providers.append(self.snapshots)
+            self.gallery.providers += [self.snapshots, self.recordings]
         hub.takes = self.rates.takes
         app.spot.orders = self.orders
 
@@ -52,6 +54,7 @@ class Desk:
         """Go on as before a restart."""
         self.orders.begin()
         self.incident.begin()
+        self.recordings.begin()
         self._limit_links(self.rates.profile)
 
     def tick(self, at: float) -> None:
@@ -59,6 +62,7 @@ class Desk:
         self.orders.tick()
         self.rates.tick(at)
         self.snapshots.tick()
+        self.recordings.tick(at)
         self.selftest.tick()
         self.advisor.tick()
 

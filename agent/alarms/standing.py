@@ -16,7 +16,7 @@ RANKS = {
     "under_range": 4, "fault": 4, "silent": 4, "stel": 3, "twa": 3, "coverage": 5,
     "lel_invalid": 3, "bus": 4, "frozen": 4, "disk": 5, "clock_stopped": 5, "clock_unset": 5,
     "sos_silent": 2, "no_motion": 2, "check_in": 2, "zone_hot": 3, "zone_outside": 3,
-    "zone_warm": 4, "position_lost": 4, "battery_critical": 4, "battery": 5,
+    "not_recording": 5, "zone_warm": 4, "position_lost": 4, "battery_critical": 4, "battery": 5,
 }  # fmt: skip
 """Priority by code, 1 the most urgent: high and over-range, SOS and a person down, low, fault,
 battery (FIELD.md 4.5).  Too little oxygen is ranked with the high alarms: the wearer may have

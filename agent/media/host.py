@@ -184,14 +184,17 @@ class MediaHost:
         self._send(wire.GiveFloor(session=session))
 
     def record(self, order: wire.Record) -> None:
-        """Record, stop, lock or unlock.  MediaError: there is no such camera, or no process."""
-        if order.camera:
-            self._camera(order.camera)
-        self._must_send(order)
+        """Record, stop, lock or unlock: also a process that comes up later.  MediaError: there is
+        no such camera; or a certain recording is meant, and there is no process now."""
+        self._camera(order.camera)
+        if order.id:
+            self._must_send(order)
+            return
+        self._send(order)
         if order.action in ("start", "stop"):
             self._recording = {} if not order.camera else self._recording
             self._recording[order.camera] = order
-        elif order.action == "lock" and not order.id:
+        elif order.action == "lock":
             self._roll = order, time.monotonic() + order.post_s
 
     def circumstances(self, now: Circumstances) -> None:
@@ -314,11 +317,13 @@ class MediaHost:
             self._send(self._limit)
         self._send(self._microphone)
         now = time.monotonic()
-        for order in (*self._recording.values(), *self._published.values()):
+        for order in self._recording.values():
             self._send(order)
+        for target in self._published.values():
+            self._send(target)
         if self._roll is not None and self._roll[1] > now:
-            order, until = self._roll
-            self._send(msgspec.structs.replace(order, post_s=until - now))
+            roll, until = self._roll
+            self._send(msgspec.structs.replace(roll, post_s=until - now))
         for request, until in list(self._leases.values()):
             if until - now >= wire.STILL_LEASE_S[0]:
                 self._send(msgspec.structs.replace(request, lease_s=until - now))

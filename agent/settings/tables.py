@@ -21,6 +21,7 @@ from agent.messages import Class, Mark
 from agent.settings import hosts as places
 from agent.settings.authority import DEFAULT_VERBS, VERBS
 from agent.settings.calibration import Calibration
+from agent.settings.record import RecordConfig
 from agent.settings.toml import did_you_mean
 from agent.settings.voice import LimitsConfig, VoiceConfig
 from agent.settings.ways import IceConfig, WhepConfig, WhipConfig
@@ -212,6 +213,7 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     ice: IceConfig = IceConfig()
     whip: tuple[WhipConfig, ...] = ()
     whep: WhepConfig = WhepConfig()
+    record: RecordConfig = RecordConfig()
 
 
 _NOT_NEGATIVE = msgspec.Meta(ge=0, description="0 or more; 0: no limit")

@@ -22,6 +22,10 @@ def verbs(app: App) -> dict[str, Verb]:
         **rates.verbs(desk.rates, lambda: {quantity for _, quantity in app.hub.latest}),
         **selftest.verbs(desk.selftest),
         **media.verbs(
-            unit.id, unit.mark, desk.gallery, desk.snapshots if app.config.cameras else None
+            unit.id,
+            unit.mark,
+            desk.gallery,
+            desk.snapshots if app.config.cameras else None,
+            desk.recordings if app.config.cameras else None,
         ),
     }

@@ -15,7 +15,7 @@ import pytest
 
 from agent import config
 from agent.alarms.setpoints import Override
-from agent.settings import neighbours, person, rates, relay, selftest, tables, voice, ways
+from agent.settings import neighbours, person, rates, record, relay, selftest, tables, voice, ways
 from agent.settings.toml import Document, value_of
 from agent.tools import check
 from drivers.panel import PanelConfig
@@ -45,6 +45,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "media.ice.server": ways.IceServerTable,
     "media.whip": ways.WhipConfig,
     "media.whep": ways.WhepConfig,
+    "media.record": record.RecordConfig,
     "camera": tables.CameraConfig,
     "uplink": tables.UplinkConfig,
     "relay": relay.RelayConfig,
@@ -65,7 +66,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 INNER = {
     "rates": {"profile"},
     "alarms": {"override"},
-    "media": {"voice", "limits", "ice", "whip", "whep"},
+    "media": {"voice", "limits", "ice", "whip", "whep", "record"},
     "media.ice": {"server"},
     "person": {
         "sos", "no_motion", "check_in", "zone", "position", "battery", "driving", "speech",

@@ -125,7 +125,7 @@ CASES: dict[str, Case] = {
     "snapshot": Case(good={}, bad={"camera": 1}, media=True),
     "media.list": Case(good={"kind": "snapshot"}, bad={"most": 0}),
     "media.get": Case(good={"id": ITEM.id}, bad={"id": ""}),
-    "record": Case(good={"action": "start"}, bad={}, unavailable=True),
+    "record": Case(good={"action": "start"}, bad={}, media=True),
     "config.get": Case(good={"table": "unit"}, bad={"table": 1}),
     "config.set": Case(
         good={"changes": {"log.level": "debug"}}, bad={"changes": {}}, restarts=True

@@ -121,6 +121,7 @@ export const QUANTITIES = {
   "q.check_in": { zh: "报平安", en: "check-in" },
   "q.sos": { zh: "求救", en: "SOS" },
   "q.any": { zh: "全部数据", en: "all data" },
+  "q.recording": { zh: "录像", en: "recording" },
   "q.disk": { zh: "磁盘", en: "disk" },
   "q.clock": { zh: "时钟", en: "clock" },
   "q.unknown": { zh: "未知量", en: "unknown quantity" },
