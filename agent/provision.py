@@ -16,9 +16,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from agent import config, signing
 from agent.broker import Tls, must_be_private
 from agent.config import Config
+from agent.neighbours import keyfile
 from agent.settings.remote import FILE as REMOTE
 from agent.settings.tables import UplinkConfig
 from agent.settings.toml import ConfigError, Document
@@ -208,6 +211,7 @@ def _checked(manifest: Manifest, root: Path | None) -> Config:
         except ConfigError as error:
             raise ProvisionError(*_unstaged(error.mistakes, stage)) from error
         found = [line for uplink in tried.uplinks for line in _credentials(uplink, stage, root)]
+        found += _neighbours(tried, stage, root)
         if found:
             raise ProvisionError(*_unstaged(found, stage))
     return tried
@@ -225,7 +229,7 @@ def _credentials(uplink: UplinkConfig, stage: Path, root: Path | None) -> Iterat
         there = _there(path, stage, root) if path else None
         given[key] = str(there or "")
         if path and there is None and Path(path).is_relative_to(stage):
-            yield f"uplink {uplink.name}: {key}: there is no {path}, and the bundle brings none"
+            yield f"uplink {uplink.name}: {key}: {_lacks(path)}"
     for signer in uplink.signers:
         there = _there(signer, stage, root)
         try:
@@ -234,9 +238,31 @@ def _credentials(uplink: UplinkConfig, stage: Path, root: Path | None) -> Iterat
             yield f"uplink {uplink.name}: signers: {error}"
     if uplink.tls and (bool(given["cert_file"]) == bool(uplink.cert_file)):
         try:
-            Tls(**{key: given[key] for key in ("ca_file", "cert_file", "key_file")}).context()
+            Tls(
+                ca_file=given["ca_file"], cert_file=given["cert_file"], key_file=given["key_file"]
+            ).context()  # fmt: skip
         except ValueError as error:
             yield f"uplink {uplink.name}: {error}"
+
+
+def _neighbours(tried: Config, stage: Path, root: Path | None) -> Iterator[str]:
+    """What would keep this unit from its neighbours."""
+    near = tried.neighbours
+    if not near.enabled:
+        return
+    there = _there(near.key_file, stage, root)
+    if there is None:
+        if Path(near.key_file).is_relative_to(stage):
+            yield f"neighbours: key_file: {_lacks(near.key_file)}"
+        return
+    try:
+        keyfile.read(msgspec.structs.replace(near, key_file=str(there)), tried.unit)
+    except ValueError as error:
+        yield f"neighbours: {near.key_file}: {error}"
+
+
+def _lacks(path: str) -> str:
+    return f"there is no {path}, and the bundle brings none"
 
 
 def _there(path: str, stage: Path, root: Path | None) -> Path | None:

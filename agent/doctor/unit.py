@@ -17,7 +17,7 @@ from cryptography import x509
 from agent import control, topics
 from agent.broker import why_refused
 from agent.config import Config, SourceConfig
-from agent.doctor import cameras
+from agent.doctor import cameras, neighbours
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.ports import describe, group_of
@@ -36,10 +36,11 @@ SOON = timedelta(days=30)
 
 async def findings(config: Config, holders: Holders) -> AsyncIterator[Finding]:
     """All of a unit.  Asks a running agent for its sources, else looks at their ports."""
-    running = await _running(Path(config.store.dir))
+    status = await _status(Path(config.store.dir))
+    running = {source["name"]: source for source in status.get("sources", ())}
     yield Finding(
-        part=PART, code="agent_runs" if running else "agent_rests",
-        level=Level.GOOD if running else Level.NOTE, data={"unit": config.unit.id},
+        part=PART, code="agent_runs" if status else "agent_rests",
+        level=Level.GOOD if status else Level.NOTE, data={"unit": config.unit.id},
     )  # fmt: skip
     for source in config.sources:
         yield _evidence(source)
@@ -52,6 +53,8 @@ async def findings(config: Config, holders: Holders) -> AsyncIterator[Finding]:
             yield _file("camera", camera.name, camera.source.partition(":")[2])
         elif camera.source.startswith("rtsp") and (seen := await cameras.finding(camera)):
             yield seen
+    for finding in neighbours.findings(config, status.get("neighbours")):
+        yield finding
     for uplink in config.uplinks:
         for finding in certificates(uplink):
             yield finding
@@ -59,13 +62,12 @@ async def findings(config: Config, holders: Holders) -> AsyncIterator[Finding]:
         yield finding
 
 
-async def _running(folder: Path) -> dict[str, dict[str, Any]]:
-    """The running agent's sources by name; empty: it does not run, or is another user's."""
+async def _status(folder: Path) -> dict[str, Any]:
+    """What the running agent says; empty: it does not run, or is another user's."""
     try:
-        answer = await control.ask(folder, "status")
+        return await control.ask(folder, "status")
     except (OSError, TimeoutError):
         return {}
-    return {source["name"]: source for source in answer.get("sources", ())}
 
 
 def _evidence(source: SourceConfig) -> Finding:

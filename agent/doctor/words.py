@@ -149,6 +149,38 @@ SENTENCES = {
         "{uplink}：{path} 不是 PEM 证书",
         "{uplink}: {path} holds no PEM certificate",
     ),
+    "neighbours_key": (
+        "邻近单元：密钥 {path}，指纹 {fingerprint}，同组单元须相同",
+        "neighbours: key {path}, fingerprint {fingerprint}, the same at all of the group",
+    ),
+    "neighbours_key_absent": (
+        "邻近单元：读不到密钥 {path}：{detail}；将听不到邻近单元",
+        "neighbours: {path} cannot be read: {detail}; none will be heard",
+    ),
+    "neighbours_key_malformed": (
+        "邻近单元：密钥 {path}：{detail}",
+        "neighbours: {path}: {detail}",
+    ),
+    "neighbours_key_open": ("邻近单元：{detail}", "neighbours: {detail}"),
+    "neighbours_interface": ("邻近单元：经 {name}", "neighbours: by {name}"),
+    "neighbours_interface_down": (
+        "邻近单元：接口 {name} 没有或未启用",
+        "neighbours: the interface {name} is absent or down",
+    ),
+    "neighbours_loopback": (
+        "邻近单元：只有 {name}，听不到别的机器",
+        "neighbours: by {name} alone, where no other machine is heard",
+    ),
+    "neighbours_no_multicast": (
+        "邻近单元：{name} 不传组播；请写 peers",
+        "neighbours: {name} carries no multicast; give peers",
+    ),
+    "neighbours_heard": ("邻近单元：听到 {units}", "neighbours: heard {units}"),
+    "neighbours_refused": (
+        "邻近单元：听到 {units}；拒收的数据报：{refused}；各单元密钥、时钟一致吗？",
+        "neighbours: heard {units}; datagrams refused: {refused}; are keys and clocks the same?",
+    ),
+    "neighbours_off": ("邻近单元：{detail}", "neighbours: {detail}"),
     "broker_reachable": (
         "{uplink}：{broker} 可用，{protocol}",
         "{uplink}: {broker} answers, {protocol}",

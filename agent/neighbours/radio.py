@@ -25,7 +25,7 @@ LOOK_S = 3.0
 TURN_MAX = 32
 """Datagrams read in one turn of the loop: a flood waits in the kernel, which drops it."""
 RECEIVE_BYTES = 128 * 1024
-_UP, _LOOPBACK = 0x1, 0x8
+_UP, _LOOPBACK, _MULTICAST = 0x1, 0x8, 0x1000
 _MULTICAST_ALL = 49
 """IP_MULTICAST_ALL (linux/in.h): at 0 only what was joined on this very socket comes."""
 _INTERFACES = Path("/sys/class/net")
@@ -42,6 +42,15 @@ def interfaces(wanted: Sequence[str]) -> dict[str, int]:
         if flags & _UP and (not wanted or name in wanted):
             (loopback if flags & _LOOPBACK and name not in wanted else up)[name] = index
     return up or loopback
+
+
+def is_loopback(name: str) -> bool:
+    return bool(_flags(name) & _LOOPBACK)
+
+
+def is_multicast(name: str) -> bool:
+    """Whether its link can carry multicast at all."""
+    return bool(_flags(name) & _MULTICAST)
 
 
 def _flags(name: str) -> int:

@@ -20,6 +20,7 @@ import msgspec
 
 from agent.alarms.standing import HEARD_BY_NEIGHBOURS
 from agent.messages import Alarm, AlarmState, FixBody, NeighbourAlarm, NeighbourStatus
+from agent.neighbours import keyfile
 from agent.neighbours import packet as packets
 from agent.neighbours.guard import Guard, Heard
 from agent.neighbours.nearby import Nearby, News
@@ -64,9 +65,7 @@ class Neighbours:
     ) -> None:
         """`kept` and `keep`: what survives a restart.  `on_seen(alarm, unit)`: a person at `unit`
         has seen an alarm that stands here.  OSError, ValueError: what is wrong with the key."""
-        with open(config.key_file, "rb") as file:
-            secret = file.read(4096)
-        self._key = packets.group_key(secret, unit.org, unit.mark)
+        self._key = keyfile.read(config, unit)
         self._unit = unit
         self._clock = clock
         self._epoch = epoch

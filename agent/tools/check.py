@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import config
+from agent.neighbours import keyfile, packet
 from agent.settings import evidence, limits
 from agent.settings.toml import ConfigError, Document
 from drivers import modbus_map, router_map
@@ -39,11 +40,15 @@ def mistakes(path: Path) -> tuple[str, ...]:
 
 def remarks(path: Path) -> Iterator[str]:
     """A line for each source of a configuration without mistakes: how sure its driver is, and what
-    is known of its calibration."""
+    is known of its calibration; and one of the key that neighbours share, as it is on this
+    machine."""
     document = Document.read(path)
     if "unit" not in document.data or document.data.keys() & {"site", "inject"}:
         return
-    for source in config.load(path).sources:
+    settings = config.load(path)
+    if settings.neighbours.enabled:
+        yield _neighbours(settings)
+    for source in settings.sources:
         table = source.table
         line = f"source {table.name}: {table.driver}, {evidence.how_sure(source)}"
         if table.accept_unverified:
@@ -56,3 +61,13 @@ def remarks(path: Path) -> Iterator[str]:
             by = f" by {table.calibrated_by}" if table.calibrated_by else ""
             line += f"; calibrated {table.calibrated}{by}, due {table.calibration.due}"
         yield line
+
+
+def _neighbours(settings: config.Config) -> str:
+    try:
+        key = keyfile.read(settings.neighbours, settings.unit)
+    except OSError as error:
+        return f"neighbours: {settings.neighbours.key_file}: {error.strerror}, not on this machine"
+    except ValueError as error:
+        return f"neighbours: {settings.neighbours.key_file}: {error}"
+    return f"neighbours: key {packet.fingerprint(key)}, the same at all units of the group"

@@ -150,6 +150,23 @@ def test_it_is_made_and_set_up_with_right_modes_and_no_secret_is_printed(
             assert mode == 0o700
 
 
+def test_the_key_that_neighbours_share_is_carried_and_looked_at(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = bench.source / "agent.toml"
+    key = "/etc/outpost/credentials/neighbours"
+    toml.write_text(f'{toml.read_text()}[neighbours]\nenabled = true\nkey_file = "{key}"\n')
+    assert bench.make() == 1
+    assert f"neighbours: key_file: there is no {key}, and" in capsys.readouterr().err
+    (bench.source / "credentials/neighbours").write_text("too short\n")
+    assert bench.make() == 1
+    assert "expected at least 16 bytes of secret, read 9" in capsys.readouterr().err
+    (bench.source / "credentials/neighbours").write_text("a secret of twenty-eight byte\n")
+    assert bench.make() == 0
+    assert bench.set_up() == 0
+    assert stat.S_IMODE((bench.etc / "credentials/neighbours").stat().st_mode) == 0o600
+
+
 def test_a_key_may_be_given_as_text(bench: Bench) -> None:
     assert bench.make() == 0
     assert bench.set_up(trust=public(KEY)) == 0
