@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ import msgspec
 from agent import config
 from agent.clock import boot_id, boottime_ms
 from agent.config import Config
+from agent.settings.strictness import loosened
 from agent.settings.toml import ConfigError, Document, Where
 
 FILE = "remote.json"
@@ -165,13 +167,25 @@ class Remote:
             made._end_trial("not confirmed in time, or the machine was started anew")
         if made.kept.trial is not None:
             with contextlib.suppress(ConfigError):
-                return made.laid(made.kept.trial.values), made
+                tried = made.laid(made.kept.trial.values)
+                if not loosened(plain, tried):
+                    return tried, made
             made._end_trial("it does not fit the unit's file any more")
-        if made.kept.values:
-            with contextlib.suppress(ConfigError):
-                return made.laid({}), made
-            made._set_aside()
-        return plain, made
+        return made._confirmed(plain), made
+
+    def _confirmed(self, plain: Config) -> Config:
+        """The file, `plain`, with what is confirmed: as far as it loosens nothing that a person has
+        made stricter since."""
+        if not self.kept.values:
+            return plain
+        with contextlib.suppress(ConfigError):
+            laid = self.laid({})
+            if not (worse := loosened(plain, laid)):
+                return laid
+            self._drop_looser(plain, worse)
+            return self.laid({}) if self.kept.values else plain
+        self._set_aside()
+        return plain
 
     def laid(self, values: dict[str, Any]) -> Config:
         """The file with what is confirmed and `values`; None takes a confirmed one back."""
@@ -249,6 +263,22 @@ class Remote:
                 event="config_rolled_back", uplink=trial.uplink, detail=reason, change=trial.change
             )
         )
+
+    def _drop_looser(self, plain: Config, worse: Sequence[str]) -> None:
+        """Keep the tables that loosen nothing: without its center's address a unit may be lost."""
+        tables: dict[str, dict[str, Any]] = {}
+        for path, value in self.kept.values.items():
+            tables.setdefault(path.rpartition(".")[0], {})[path] = value
+        everything, kept = self.kept.values, dict[str, Any]()
+        for values in tables.values():
+            self.kept = msgspec.structs.replace(self.kept, values=kept | values)
+            with contextlib.suppress(ConfigError):
+                if not loosened(plain, self.laid({})):
+                    kept = kept | values
+        self.kept = msgspec.structs.replace(self.kept, values=kept)
+        paths = ", ".join(path for path in everything if path not in kept)
+        detail = f"the unit's file is stricter now, and holds: {paths} ({'; '.join(worse)})"
+        self._notify(Notice(event="config_set_aside", uplink="", detail=detail))
 
     def _set_aside(self) -> None:
         paths = ", ".join(self.kept.values)

@@ -131,8 +131,8 @@ ack_pin = 27
         ({"source.gas.calibrated": "2026-11-01"},
          ["calibrated of source gas: expected None as it is, read datetime.date(2026, 11, 1)"]),
         ({"source.gas.calibration_days": 30, "panel.sos_hold_s": 1.0}, []),
-        ({"panel.sos_hold_s": 30.0, "panel.clean_hold_s": 0.5},
-         ["sos_hold_s: expected at most 3, read 30",
+        ({"panel.sos_hold_s": 4.5, "panel.clean_hold_s": 0.5},
+         ["sos_hold_s: expected at most 3, read 4.5",
           "clean_hold_s: expected at least 5, read 0.5"]),
     ],
     ids=str,
@@ -160,6 +160,33 @@ def test_a_limit_that_was_made_stricter_stays_so(tmp_path: Path) -> None:
     assert loosened(remote.laid({}), remote.laid({"alarms.override.cl2.high": None})) == [
         "high of cl2: expected at most 0.5 ppm, read 1"
     ]
+
+
+def test_a_person_who_makes_the_file_stricter_is_not_overruled(tmp_path: Path) -> None:
+    """What a center had changed before goes, as far as it would loosen that; the rest stays."""
+    values = {"alarms.override.cl2.high": 0.5, "alarms.override.o2.deficient": 20.0,
+              "source.gas.silent_s": 5.0, "log.level": "debug"}  # fmt: skip
+    text = UNIT.replace("PROFILE", "soldier") + f'[store]\ndir = "{tmp_path}"\n'
+    config, remote = Remote.load(written(tmp_path, Kept(values=values), text))
+    assert (config.set_points["cl2"].high, remote.kept.notices) == (0.5, ())
+    stricter = text + '[[alarms.override]]\nquantity = "cl2"\nlow = 0.1\nhigh = 0.3\n'
+    stricter = stricter.replace('gas = "cl2"', 'gas = "cl2"\nsilent_s = 4.0')
+    config, remote = Remote.load(written(tmp_path, None, stricter))
+    assert config.set_points["cl2"].high == 0.3
+    assert config.set_points["o2"].deficient == 20.0
+    assert [source.table.silent_s for source in config.sources] == [4.0]
+    assert config.log.level.value == "debug"
+    assert remote.kept.values == {"alarms.override.o2.deficient": 20.0, "log.level": "debug"}
+    (notice,) = remote.kept.notices
+    assert notice.event == "config_set_aside"
+    assert notice.detail.startswith(
+        "the unit's file is stricter now, and holds: alarms.override.cl2.high, source.gas.silent_s "
+        "(high of cl2: expected at most 0.3 ppm, read 0.5; "
+    )
+    waiting = Kept(trial=trial(values={"alarms.override.cl2.high": 0.4}))
+    config, remote = Remote.load(written(tmp_path, waiting, stricter))
+    assert config.set_points["cl2"].high == 0.3
+    assert remote.kept.trial is None
 
 
 @pytest.mark.parametrize("path", ["panel.sos_hold_s", "alarms.override.gas/cl2.high", "a.b.c"])
