@@ -14,6 +14,7 @@ from agent.gallery import Gallery
 from agent.orders.book import Orders
 from agent.orders.incident import Incident
 from agent.rates import Rates
+from agent.recordings.pieces import Pieces
 from agent.recordings.recordings import Recordings
 from agent.selftest.part import Selftest
 from agent.settings.rates import RatesProfile
@@ -45,6 +46,7 @@ class Desk:
         self.advisor = Advisor(app)
         self.recordings = Recordings(app, group)
         self.gallery = Gallery()
+        self.pieces = Pieces(config.unit.id, config.unit.mark, group)
         if config.cameras:
             self.gallery.providers += [self.snapshots, self.recordings]
         hub.takes = self.rates.takes

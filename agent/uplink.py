@@ -180,6 +180,10 @@ class Uplink:
             f"{self._root}/{path}", payload, retain=True, expiry_s=self._expiry_s
         )
 
+    def topic(self, path: str) -> str:
+        """Of this unit."""
+        return f"{self._root}/{path}"
+
     # -- what is not a record --------------------------------------------------------------
 
     def publish(self, path: str, payload: bytes, qos: int = 1) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import msgspec
 
 from agent.commands import RefusedError, Verb
-from agent.gallery import read_piece
 from agent.media.wire import MediaError
-from agent.messages import Mark, Outcome
-from agent.messages.media import Chunk
+from agent.messages import Outcome
+from agent.recordings.pieces import PIECE_MAX, Order
 
 if TYPE_CHECKING:
     from agent.gallery import Gallery
+    from agent.recordings.pieces import Pieces
     from agent.snapshots import Snapshots
 
-PIECE_MAX = 32 * 1024
 PIECES_MAX = 32
 """In answer to one command: a megabyte."""
 T_MAX = 2**53
@@ -39,7 +37,8 @@ class MediaListArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MediaGetArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes of one of them, in pieces on `media/{id}`: of at most a megabyte a command."""
+    """Bytes of one of them, in pieces on `media/{id}`: of at most a megabyte a command.  They come
+    when alarms and readings leave room; who misses some asks again from their offset."""
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     offset: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -70,9 +69,8 @@ class Recorder(Protocol):
 
 
 def verbs(
-    unit: str,
-    mark: Mark,
     gallery: Gallery,
+    pieces: Pieces,
     snapshots: Snapshots | None,
     recorder: Recorder | None = None,
 ) -> dict[str, Verb]:
@@ -101,19 +99,16 @@ def verbs(
                 "bad_arguments", f"args: expected an offset below {item.size}, read {args.offset}"
             )
         try:
-            data = read_piece(path, args.offset, args.length)
+            with path.open("rb"):
+                end = min(item.size, args.offset + args.length)
+            pieces.send(uplink, Order(item, path, args.offset, end))
         except OSError as error:
             raise RefusedError(
                 "unavailable", f"it cannot be read: {error.strerror}", Outcome.FAILED
             ) from error
-        for start in range(0, len(data), PIECE_MAX):
-            piece = base64.b64encode(data[start : start + PIECE_MAX]).decode()
-            chunk = Chunk(
-                unit=unit, mark=mark, id=item.id, offset=args.offset + start, size=item.size,
-                data=piece,
-            )  # fmt: skip
-            uplink.publish(f"media/{item.id}", msgspec.json.encode(chunk))
-        return {"size": item.size, "digest": item.digest, "sent": len(data)}
+        except ValueError as error:
+            raise RefusedError("unavailable", str(error)) from error
+        return {"size": item.size, "digest": item.digest, "sent": end - args.offset}
 
     def record(args: RecordArgs, by: str, _uplink: Any) -> dict[str, Any]:
         assert recorder is not None

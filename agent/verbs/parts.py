@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def verbs(app: App) -> dict[str, Verb]:
     """Beside what every unit knows (`verb_table`)."""
-    unit, desk = app.config.unit, app.desk
+    desk = app.desk
     return {
         **(wearer.verbs(app.exposures) if app.exposures is not None else {}),
         **person.verbs(app.responder),
@@ -22,9 +22,8 @@ def verbs(app: App) -> dict[str, Verb]:
         **rates.verbs(desk.rates, lambda: {quantity for _, quantity in app.hub.latest}),
         **selftest.verbs(desk.selftest),
         **media.verbs(
-            unit.id,
-            unit.mark,
             desk.gallery,
+            desk.pieces,
             desk.snapshots if app.config.cameras else None,
             desk.recordings if app.config.cameras else None,
         ),
