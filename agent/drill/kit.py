@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -56,6 +57,11 @@ class Kit:
     @property
     def _password(self) -> Path:
         return self.folder / "password"
+
+    @property
+    def _group_key(self) -> Path:
+        """Of all units of this drill: those of another are no neighbours."""
+        return self.folder.parent / "neighbours.key"
 
     @property
     def log(self) -> Path:
@@ -130,6 +136,9 @@ class Kit:
         self.config.write_text(text, encoding="utf-8")
         self._password.touch(mode=0o600)
         self._password.write_text(password, encoding="utf-8")
+        if not self._group_key.exists():
+            self._group_key.touch(mode=0o600)
+            self._group_key.write_text(secrets.token_hex(16), encoding="utf-8")
 
     def make_config(self, link_port: int, *, video: bool, username: str = "") -> str:
         """The agent's configuration as TOML."""
@@ -144,6 +153,10 @@ class Kit:
             ("[log]", {"format": "human", "level": "info"}),
             *(("[[source]]", self._source(instrument)) for instrument in spec.instrument),
             ("[alarms]", {"limits": spec.limits}),
+            # On loopback alone: neither does a drill reach units outside nor they it.
+            ("[neighbours]", {
+                "enabled": True, "key_file": str(self._group_key), "interfaces": ["lo"],
+            }),
             ("[media]", {"enabled": video and bool(spec.camera)}),
             *(
                 ("[[camera]]", {

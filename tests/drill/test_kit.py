@@ -16,6 +16,7 @@ from agent.drill.play import make_folder
 from agent.drill.scenario import Scenario
 from agent.drill.world import World
 from agent.messages import Mark
+from agent.neighbours import keyfile
 from drivers.port import open_port
 from drivers.sim.line import Fault
 
@@ -46,6 +47,23 @@ async def test_the_generated_configuration_is_an_ordinary_one(
         assert [camera.name for camera in loaded.cameras] == [c.name for c in spec.camera]
         assert (loaded.uplinks[0].port, loaded.uplinks[0].tls) == (18830, False)
         assert loaded.panel is not None
+
+
+def test_units_of_one_drill_are_neighbours_on_this_machine_alone(
+    chlorine: Scenario, tmp_path: Path
+) -> None:
+    keys: list[bytes] = []
+    for drill in ("one", "one", "another"):
+        spec = chlorine.unit[len(keys)]
+        kit = Kit(spec, chlorine, tmp_path / drill / spec.id)
+        kit.folder.mkdir(parents=True)
+        kit.write_config(18830, video=False)
+        loaded = config.load(kit.config)
+        assert loaded.neighbours.interfaces == ("lo",)
+        assert Path(loaded.neighbours.key_file).stat().st_mode & 0o777 == 0o600
+        keys.append(keyfile.read(loaded.neighbours, loaded.unit))
+    assert keys[0] == keys[1]
+    assert keys[0] != keys[2]
 
 
 async def test_without_video_no_media_process_is_wanted(chlorine: Scenario, tmp_path: Path) -> None:
