@@ -169,6 +169,10 @@ def shown(config: Config) -> dict[str, Any]:
         "panel": config.panel,
         "media": config.media,
         "camera": config.cameras,
+        "person": config.person,
+        "neighbours": config.neighbours,
+        "rates": config.rates,
+        "relay": config.relay,
         "uplink": config.uplinks,
     }
     plain: dict[str, Any] = _plain(msgspec.to_builtins(tables))
