@@ -212,9 +212,9 @@ async def test_what_is_in_force_is_told_without_secrets(
         ({"uplink.center.password_file": "/etc/shadow"}, "not_settable", "uplink.center.password"),
         ({"person.motion_s": 600.0, "person.check_in.every_min": 0, "neighbours.sound": False,
           "rates.most_s": 3600.0, "relay.enabled": False, "person.zone.a.radius_m": 1.0,
-          "selftest.required": False, "uplink.center.relay_verbs": ["restart"]}, "not_settable",
+          "uplink.center.relay_verbs": ["restart"]}, "not_settable",
          "person.motion_s, person.check_in.every_min, neighbours.sound, rates.most_s, relay.enabled"
-         ", person.zone.a.radius_m, selftest.required, uplink.center.relay_verbs: not to be changed"),
+         ", person.zone.a.radius_m, uplink.center.relay_verbs: not to be changed"),
         ({"store.dir": "/"}, "not_settable", "store.dir: not"),
         ({"alarms.limits": "fixed"}, "not_settable", "alarms.limits: not"),
         ({"source.modem.port": "tcp://10.0.0.1:1"}, "not_settable", "source.modem.port: not"),
