@@ -1,6 +1,8 @@
 /** The alarms that stand, the most urgent first, each with its sign, its words and its button. */
 import { cardOf } from "./actioncard.js";
 import { ANSWER_WORDS, answerTo, isOpen, isPerson, measureOf, signOf, titleOf, titleParts } from "./alarm.js";
+import { Group } from "./alarmgroup.js";
+import { rowsOf } from "./alarmrows.js";
 import { arrange, button, el, setClass, setText, show } from "./dom.js";
 import { byWord, codeWord, language, word } from "./lang.js";
 import { clockText, placeText } from "./reading.js";
@@ -14,6 +16,7 @@ import { clockText, placeText } from "./reading.js";
  * @property {(unit: Unit) => string} nameOf
  * @property {(ms: number) => string} ageText
  * @property {(standing: Standing) => void} acknowledge
+ * @property {(standings: Standing[], what: string) => void} acknowledgeAll
  * @property {(key: string) => boolean} waits
  * @property {(id: string) => void} select
  */
@@ -109,20 +112,40 @@ export class AlarmBar {
     this.node = node;
     /** @type {Map<string, Tile>} */
     this.tiles = new Map();
+    /** @type {Map<string, Group>} */
+    this.groups = new Map();
+    /** @type {[Standing[], boolean, number]} */
+    this.last = [[], false, 0];
   }
 
   /** @param {Standing[]} standing in order @param {boolean} known @param {number} now */
   update(standing, known, now) {
+    this.last = [standing, known, now];
     const open = standing.filter(({ alarm }) => isOpen(alarm)).length;
     setClass(this.node, "calm", standing.length === 0);
     setClass(this.node, "unknown", !known);
     const quiet = known ? `✓ ${word("alarms.none")}` : `? ${word("alarms.unknown")}`;
     setText(this.count, standing.length
       ? word("alarms.count", { n: standing.length, open }) : quiet);
-    const tiles = standing.map((one) => this.#tile(one, now));
-    arrange(this.list, tiles.map(({ node }) => node));
-    const kept = new Set(standing.map(keyOf));
+    const rows = rowsOf(standing);
+    setClass(this.node, "flood", rows.some(({ key }) => key !== ""));
+    arrange(this.list, rows.flatMap((row) => this.#row(row, now)));
+    const kept = new Set(standing.map(keyOf)), groups = new Set(rows.map(({ key }) => key));
     for (const key of this.tiles.keys()) if (!kept.has(key)) this.tiles.delete(key);
+    for (const key of this.groups.keys()) if (!groups.has(key)) this.groups.delete(key);
+  }
+
+  /** @param {{key: string, members: Standing[]}} row @param {number} now */
+  #row({ key, members }, now) {
+    if (!key) return members.map((one) => this.#tile(one, now).node);
+    const there = this.groups.get(key);
+    const group = there ?? new Group(this.context, () => this.update(...this.last));
+    group.update(key, members);
+    if (!there) {
+      this.groups.set(key, group);
+      setText(this.announcer, `${group.name} ${group.many.textContent}`);
+    }
+    return [group.node, ...group.open ? members.map((one) => this.#tile(one, now).node) : []];
   }
 
   /** @param {Standing} standing @param {number} now */

@@ -48,7 +48,7 @@ export class Chart {
     this.window = [Math.max(now / 1000 - SPAN_S, Math.min(first, now / 1000 - SPAN_MIN_S)), now / 1000];
     setClass(this.node, "alarmed", alarmed);
     setText(this.title, `${quantityName(this.quantity)} ${unitText(unit, this.quantity)}`);
-    setText(this.now, lines.map(({ points }) => valueText(points[points.length - 1]?.[1], unit)).join(" / "));
+    setText(this.now, nowText(lines, unit));
     setText(this.limit, limits.size
       ? [...limits].map(([code, limit]) => `- - ${word("charts.limit",
         { code: codeWord("code", code), limit: valueText(limit, unit) })}`).join("  ")
@@ -135,4 +135,15 @@ function joined(lines, from) {
     return /** @type {uPlot.AlignedData} */ ([times, values]);
   });
   return tables.length ? uPlot.join(tables) : [[]];
+}
+
+/** More values than can be told apart are told as their span. */
+const TOLD = 3;
+
+/** @param {Line[]} lines @param {string} unit */
+function nowText(lines, unit) {
+  const values = lines.map(({ points }) => points[points.length - 1]?.[1]);
+  if (values.length <= TOLD) return values.map((value) => valueText(value, unit)).join(" / ");
+  const known = values.filter((value) => typeof value === "number");
+  return known.length ? `${valueText(Math.min(...known), unit)} – ${valueText(Math.max(...known), unit)}` : "—";
 }

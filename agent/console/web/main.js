@@ -84,6 +84,19 @@ const alarmBar = new AlarmBar(byId("alarms"), byId("announcer"), {
     }).finally(redraw);
     redraw();
   },
+  acknowledgeAll: async (standings, title) => {
+    const n = standings.length;
+    const all = word("alarm.ack.all", { n });
+    if (!await ask({
+      title: `${title}: ${all}`, text: word("alarm.ack.all.text", { n }), yes: all, no: word("cancel"),
+    })) return;
+    for (const one of standings) {
+      void commands.give({
+        unit: one.unit.id, name: nameOf(one.unit), verb: "alarm.ack", args: { alarm: one.alarm.alarm },
+        what: `${word("alarm.ack")} ${titleOf(one.alarm)}`, key: keyOf(one),
+      }).finally(redrawSoon);
+    }
+  },
 });
 labelled(byId("notice"), "notice.uncertified");
 labelled(byId("skip"), "skip");

@@ -51,6 +51,11 @@ export const WORDS = {
   "alarms.none": { zh: "当前无报警", en: "No active alarm" },
   "alarms.unknown": { zh: "未连接：报警状态未知", en: "Not connected: alarm state unknown" },
   "alarms.count": { zh: "{n} 条报警，{open} 条未确认", en: "{n} alarms, {open} not acked" },
+  "alarms.units": { zh: "{n} 台", en: "{n} units" },
+  "alarms.unseen": { zh: "{n} 未确认", en: "{n} not acked" },
+  "alarms.comma": { zh: "、", en: ", " },
+  "alarm.ack.all": { zh: "确认 {n}", en: "ACK {n}" },
+  "alarm.ack.all.text": { zh: "确认 {n} 条报警只表示已看到；报警条件还在。逐条查看请展开该组。", en: "Acknowledging {n} alarms says that they have been seen; what raised them is still there. Open the group to see each." },
   "alarm.ack": { zh: "确认", en: "ACK" },
   "alarm.ack.label": { zh: "确认报警：{what}", en: "Acknowledge alarm: {what}" },
   "alarm.sos.confirm": { zh: "已收到求救", en: "Confirm SOS" },
@@ -186,6 +191,7 @@ export const WORDS = {
     en: "No video path; waiting for stills…",
   },
   "video.nopackets": { zh: "{n} 秒内没有画面", en: "no picture within {n} s" },
+  "video.ended": { zh: "视频中断", en: "the video broke off" },
 
   // voice
   "voice.listen": { zh: "监听（打开现场话筒）", en: "Listen (opens the microphone there)" },
