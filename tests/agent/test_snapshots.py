@@ -15,7 +15,7 @@ import pytest
 from agent.gallery import Gallery
 from agent.messages import Class
 from agent.messages.media import Chunk, MediaItem
-from agent.verbs import media
+from agent.recordings import pieces
 from drivers import Fix, Sample
 from tests.agent.rig import ROOT, center
 from tests.agent.test_every_verb import done, tables
@@ -52,7 +52,7 @@ def joined(pieces: list[Chunk]) -> bytes:
 async def test_a_snapshot_has_position_and_readings_and_its_bytes_come_on_request(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "PIECE_MAX", 4096)
+    monkeypatch.setattr(pieces, "PIECE_MAX", 4096)
     given = tables(mosquitto.port, VERBS, media=True)
     async with center(mosquitto.port) as heard, whole(tmp_path, given) as made:
         app = made.running
