@@ -1,6 +1,7 @@
 """What stands, on the unit's own panel: the most urgent alarm decides lamp and buzzer.  Pure.
 
-Only the unit's own button ends a sound: a center that has seen an alarm does not stand in the gas.
+Only who is at the unit ends a sound, by its own button or a page on board: a center that has seen
+an alarm does not stand in the gas.
 What is dangerous sounds again after `REMIND_S`, as long as its cause holds.
 """
 
@@ -20,6 +21,7 @@ PATTERNS = {
     "clock_unset": "fault", "lel_invalid": "low", "stel": "low", "twa": "low", "coverage": "fault",
     "no_motion": "no_motion", "check_in": "no_motion", "zone_hot": "low", "zone_outside": "low",
     "zone_warm": "fault", "position_lost": "fault", "battery": "fault", "battery_critical": "fault",
+    "not_recording": "fault",
 }  # fmt: skip
 STAGE_PATTERNS = {
     Stage.QUEUED: "sos", Stage.REACHED: "sos_reached", Stage.UNCONFIRMED: "sos_unconfirmed",
@@ -64,7 +66,7 @@ class Shown(NamedTuple):
 
 
 class Annunciator:
-    """Remembers what the button has silenced; `at` is monotonic seconds."""
+    """Remembers what was silenced; `at` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._silenced: dict[str, float] = {}
@@ -75,9 +77,9 @@ class Annunciator:
             if change.change in ("raised", "worsened") or change.state is AlarmState.NORMAL:
                 self._silenced.pop(change.alarm, None)
 
-    def silence(self, active: tuple[Alarm, ...], at: float) -> None:
-        """The button was pressed: nothing that stands now sounds."""
-        self._silenced = {alarm.alarm: at for alarm in active}
+    def silence(self, alarms: Iterable[Alarm], at: float) -> None:
+        """A person at the unit has heard these of those that stand."""
+        self._silenced |= {alarm.alarm: at for alarm in alarms}
 
     def shown(
         self,

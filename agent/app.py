@@ -132,7 +132,7 @@ class App:
         self.desk = Desk(self, group)
         self.commands = Commands(unit.id, unit.mark, self.outbox)
         self.commands.verbs = verb_table(
-            self.outbox, self.engine, self.clock, self.media, self.hub.alarms
+            self.outbox, self.engine, self.clock, self.media, self.hub.alarms, self.spot.silence
         )
         self.commands.verbs |= parts.verbs(self)
         self.signalling = Signalling(

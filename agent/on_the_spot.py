@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.alarms.engine import PANEL, Engine
@@ -131,10 +131,18 @@ class OnTheSpot:
         for alarm in self._engine.active():
             if alarm.code not in SOS_CODES:
                 self._on_alarms(self._engine.acknowledge(alarm.alarm, PANEL))
-        active = self._engine.active()
-        if active:
-            self._on_event("silenced", PANEL, alarms=[alarm.alarm for alarm in active])
-        self._annunciator.silence(active, time.monotonic())
+        self._silence(self._engine.active(), PANEL)
         if self.near is not None:
             self.near.silence()
+        self.show(self._engine.active())
+
+    def silence(self, name: str, by: str) -> None:
+        """A person at a page on board has acknowledged this alarm."""
+        active = self._engine.active()
+        self._silence([alarm for alarm in active if alarm.alarm == name], by)
         self.show(active)
+
+    def _silence(self, alarms: Sequence[Alarm], by: str) -> None:
+        if alarms:
+            self._on_event("silenced", by, alarms=[alarm.alarm for alarm in alarms])
+        self._annunciator.silence(alarms, time.monotonic())

@@ -53,11 +53,12 @@ def verb_table(
     clock: UnitClock,
     media: MediaHost,
     on_alarms: Callable[[list[Alarm]], Any],
+    silence: Callable[[str, str], None],
 ) -> dict[str, Verb]:
     """The verbs that every unit knows, by name; app.py adds those of the parts that it has."""
     return {
         **delivery.verbs(outbox),
-        **alarms.verbs(engine, clock, on_alarms),
+        **alarms.verbs(engine, clock, on_alarms, silence),
         **video.verbs(media),
         **whip.verbs(media),
     }

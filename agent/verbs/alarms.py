@@ -37,14 +37,21 @@ ARGUMENTS: dict[str, type[msgspec.Struct]] = {
 
 
 def verbs(
-    engine: Engine, clock: UnitClock, on_alarms: Callable[[list[Alarm]], Any]
+    engine: Engine,
+    clock: UnitClock,
+    on_alarms: Callable[[list[Alarm]], Any],
+    silence: Callable[[str, str], None],
 ) -> dict[str, Verb]:
-    def acknowledge(args: AlarmArgs, by: str, _uplink: Any) -> dict[str, Any]:
+    """`silence(alarm, by)`: a person at the unit has heard it."""
+
+    def acknowledge(args: AlarmArgs, by: str, uplink: Any) -> dict[str, Any]:
         try:
             changes = engine.acknowledge(args.alarm, by)
         except LookupError as error:
             raise RefusedError("not_found", str(error.args[0])) from error
         on_alarms(changes)
+        if uplink.config.local:
+            silence(args.alarm, by)
         return {"changed": len(changes)}
 
     def clean_air(args: CleanAirArgs, by: str, _uplink: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Unit:
         )  # fmt: skip
         self.commands = Commands(UNIT.id, UNIT.mark, self.outbox)
         self.commands.verbs = verb_table(
-            self.outbox, self.engine, self.clock, self.media, self.alarms
+            self.outbox, self.engine, self.clock, self.media, self.alarms, lambda *_: None
         )
         self.changes: list[tuple[str, str]] = []
         self.version = 0

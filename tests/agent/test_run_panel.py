@@ -22,7 +22,7 @@ SOS, ACK, LAMP, BUZZER = 17, 27, 22, 23
 SOS_HOLD_S = 0.3
 PAUSE_S = 0.8
 """Between two calls of the pattern `sos` are 0.6 s."""
-HIGH, CALL = "gas/cl2/high", "panel/sos/sos"
+HIGH, LOW, CALL = "gas/cl2/high", "gas/cl2/low", "panel/sos/sos"
 
 
 class Kit:
@@ -111,6 +111,26 @@ async def test_only_the_wearer_s_button_ends_the_sound(
         kit.cell.set(cl2=0.0)
         await until(lambda: active(heard) == {}, "the alarm is over")
         await kit.is_quiet(lamp=0)
+        assert await unit.stop() == 0
+
+
+async def test_a_page_on_board_ends_the_sound_of_what_it_acknowledges(
+    tmp_path: Path, mosquitto: Mosquitto, kit: Kit
+) -> None:
+    """The same command that a center's page sends, on an uplink that is marked local."""
+    tables = f"{kit.tables}local = true\n"
+    async with center(mosquitto.port) as heard, agent(tmp_path / "unit", tables) as unit:
+        await until(lambda: bool(heard.records), "it runs", 20)
+        kit.cell.set(cl2=1.5)
+        await kit.sounds()
+        await until(lambda: HIGH in active(heard), "the page knows")
+        heard.command("alarm.ack", {"alarm": HIGH}, by="unit/li")
+        # The low alarm of the same gas still sounds, and is acknowledged for itself.
+        await kit.sounds()
+        heard.command("alarm.ack", {"alarm": LOW}, by="unit/li")
+        await kit.is_quiet(lamp=1)
+        assert set(active(heard).values()) == {"acknowledged"}
+        await until(lambda: silenced(heard) == [[HIGH], [LOW]], "the book knows")
         assert await unit.stop() == 0
 
 

@@ -118,7 +118,7 @@ export const CODES = {
   "event.limit_changed": { zh: "报警限值与规范不同", en: "alarm limit differs from its profile" },
   "event.limit_unit": { zh: "单位与限值不符，无法报警", en: "unit differs from its limit: no alarm possible" },
   "event.clean_air_refused": { zh: "拒绝“空气已净”", en: "“clean air” refused" },
-  "event.silenced": { zh: "本机按键消音", en: "silenced by the unit's own button" },
+  "event.silenced": { zh: "本机消音", en: "silenced at the unit" },
   "event.simulated_refused": { zh: "拒收模拟数据", en: "simulated data refused" },
   "event.sos": { zh: "发出求救", en: "call for help made" },
   "event.sos_reached": { zh: "求救已送达服务器", en: "call for help has reached a broker" },
