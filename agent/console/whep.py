@@ -57,6 +57,7 @@ class Whep:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post("/whep/{unit}/{camera}", self.post)
         router.add_options("/whep/{unit}/{camera}", self.options)
+        router.add_get("/whep/session/{session}", self.get)
         router.add_delete("/whep/session/{session}", self.delete)
         router.add_patch("/whep/session/{session}", self.patch)
 
@@ -116,6 +117,12 @@ class Whep:
         for link in links(answer.ice_servers):
             response.headers.add("Link", link)
         return response
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Whether it goes on: a page whose picture stands still asks."""
+        if request.match_info["session"] not in self._sessions:
+            return problem(404, "not_found", "no such session, or it has ended already")
+        return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
         session = request.match_info["session"]

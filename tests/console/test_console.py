@@ -260,8 +260,12 @@ async def test_video_is_signalled_over_mqtt(house: House, unit: Unit) -> None:
         assert answer.headers["Location"] == f"/whep/session/{session}"
         assert await answer.text() == "v=0\r\nanswer"
         location = answer.headers["Location"]
+    async with house.http.get(house.url + location[1:]) as answer:
+        assert answer.status == 204
     async with house.http.delete(house.url + location[1:]) as answer:
         assert answer.status == 200
+    async with house.http.get(house.url + location[1:]) as answer:
+        assert answer.status == 404, "a page whose picture stands still learns that it is over"
     assert await unit.hears(f"rtc/{session}/close") == {}
     async with house.http.delete(house.url + location[1:]) as answer:
         assert answer.status == 404

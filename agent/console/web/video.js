@@ -15,6 +15,10 @@ const FIRST_FRAME_MS = 4000;
 const FROZEN_MS = 2000;
 const GIVE_UP_MS = 8000;
 const POLL_MS = 500;
+/** A picture that was there is asked for anew so soon, then after twice as long each time, and so
+ * long in all: a unit's media process is back within seconds. */
+const ANEW_MS = [200, 2000];
+const RETURN_MS = 12_000;
 /** Stills are a lease: asked for again before it runs out, and over by themselves if the page dies. */
 const LEASE_S = 30;
 const STILL_PERIOD_S = 1;
@@ -36,6 +40,8 @@ export class VideoPane {
     this.state = "idle";
     this.reason = "";
     this.frozenMs = 0;
+    /** When a picture came last in this watching; 0: none has. */
+    this.moved = 0;
     /** @type {AbortController|null} */
     this.run = null;
     /** @type {Still|undefined} */
@@ -78,6 +84,7 @@ export class VideoPane {
   start() {
     if (!this.camera || this.run) return;
     this.run = new AbortController();
+    this.moved = 0;
     void this.#serve(this.run.signal);
   }
 
@@ -99,18 +106,39 @@ export class VideoPane {
 
   /** Live for as long as it goes, stills for a while, and again. @param {AbortSignal} signal */
   async #serve(signal) {
+    let wait = ANEW_MS[0];
     while (!signal.aborted) {
-      this.#become("connecting");
-      const reason = await this.#live(signal);
+      // While a lost picture is sought again, its last one stays, with its age.
+      if (this.state !== "live") this.#become("connecting");
+      const before = this.moved;
+      const { reason, elsewhere } = await this.#live(signal);
       if (signal.aborted) return;
-      if (this.restart.signal.aborted) continue;
-      this.reason = reason;
-      this.#become("stills");
-      await this.#stills(signal);
+      if (this.restart.signal.aborted) this.#become("connecting");
+      else if (elsewhere) continue;
+      else if (this.moved && Date.now() - this.moved < RETURN_MS) {
+        wait = this.moved > before ? ANEW_MS[0] : Math.min(2 * wait, ANEW_MS[1]);
+        await this.#age(wait, signal);
+      } else {
+        this.reason = reason;
+        this.moved = 0;
+        this.#become("stills");
+        await this.#stills(signal);
+      }
     }
   }
 
-  /** @param {AbortSignal} signal @returns {Promise<string>} why it ended */
+  /** Wait, and say how old the picture is. @param {number} ms @param {AbortSignal} signal */
+  async #age(ms, signal) {
+    this.frozenMs = Date.now() - this.moved;
+    this.update(this.still, Date.now());
+    await pause(ms, signal);
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<{reason: string, elsewhere?: boolean}>} why it ended, and whether another way
+   * is there to be tried
+   */
   async #live(signal) {
     this.restart = new AbortController();
     try {
@@ -118,16 +146,16 @@ export class VideoPane {
       this.session = session;
       this.voice.attach(session);
       try {
-        return await this.#follow(session, signal);
+        return { reason: await this.#follow(session, signal), elsewhere: session.elsewhere };
       } finally {
         this.voice.attach(null);
         session.close();
         this.session = null;
-        this.video.srcObject = null;
+        if (signal.aborted) this.video.srcObject = null;
       }
     } catch (error) {
-      if (signal.aborted) return "";
-      if (error instanceof WhepError) return error.message;
+      if (signal.aborted) return { reason: "" };
+      if (error instanceof WhepError) return { reason: error.message };
       throw error;
     }
   }
@@ -140,16 +168,21 @@ export class VideoPane {
     let frames = 0;
     let moved = Date.now();
     for (;;) {
-      await pause(POLL_MS, signal, this.restart.signal);
+      await pause(POLL_MS, signal, this.restart.signal, session.lost);
       if (signal.aborted || this.restart.signal.aborted) return "";
       const now = (await session.stats()).frames;
       if (now > frames) {
         [frames, moved] = [now, Date.now()];
+        this.moved = moved;
         if (this.state !== "live") this.#become("live");
       }
-      this.frozenMs = Date.now() - moved;
+      const stood = Date.now() - moved;
+      this.frozenMs = Date.now() - (this.moved || moved);
       const limit = frames ? GIVE_UP_MS : FIRST_FRAME_MS;
-      if (this.frozenMs > limit) return word("video.nopackets", { n: limit / 1000 });
+      if (stood > limit) return word("video.nopackets", { n: limit / 1000 });
+      if (session.lost.aborted || stood > POLL_MS && await session.isOver()) {
+        return word("video.ended");
+      }
     }
   }
 

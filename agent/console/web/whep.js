@@ -1,13 +1,24 @@
 /** One WHEP session: a unit's camera, received and nothing else. */
 import { reasonOf } from "./api.js";
+import { iceServers } from "./ice.js";
 
 const GATHER_MS = 1000;
+/** A relay over a satellite takes two round trips to say where it listens. */
+const GATHER_RELAY_MS = 3000;
 const ANSWER_MS = 12_000;
+/** A path that is said to be disconnected for so long is given up. */
+const DISCONNECTED_MS = 700;
+/** Without a path by then, the servers that the unit has named are asked for one. */
+const DIRECT_MS = 1500;
+
+/** By unit: servers without which it was not reached. @type {Map<string, RTCIceServer[]>} */
+const needed = new Map();
 
 /** Why there is no video, in a sentence. */
 export class WhepError extends Error {}
 
 /** @typedef {{frames: number, packets: number, freezes: number}} WhepStats */
+/** @typedef {{sdp: string, location: string, note: string, servers: RTCIceServer[]}} Answer */
 
 export class WhepSession {
   /**
@@ -18,10 +29,49 @@ export class WhepSession {
     this.peer = peer;
     this.location = location;
     this.note = note;
+    this.losing = new AbortController();
+    /** There is another way to try, at once. */
+    this.elsewhere = false;
+    peer.onconnectionstatechange = () => this.#changed();
     this.id = location.split("/").at(-1) ?? "";
     /** The unit's voice. @type {MediaStreamTrack|null} */
     this.audio = null;
     this.closed = false;
+  }
+
+  /** Aborted when the session is over, or its path is dead. */
+  get lost() {
+    return this.losing.signal;
+  }
+
+  /** Ask these servers next time, where there is no path by then. @param {() => void} relay */
+  relayUnlessConnected(relay) {
+    setTimeout(() => {
+      if (this.closed || this.peer.connectionState === "connected") return;
+      relay();
+      this.elsewhere = true;
+      this.losing.abort();
+    }, DIRECT_MS);
+  }
+
+  #changed() {
+    const { peer } = this;
+    if (peer.connectionState === "failed" || peer.connectionState === "closed") {
+      this.losing.abort();
+    } else if (peer.connectionState === "disconnected") {
+      setTimeout(() => {
+        if (peer.connectionState === "disconnected") this.losing.abort();
+      }, DISCONNECTED_MS);
+    }
+  }
+
+  /** Whether the unit has ended it: the console then knows it no more. */
+  async isOver() {
+    try {
+      return (await fetch(this.location, { cache: "no-store" })).status === 404;
+    } catch {
+      return false;
+    }
   }
 
   /** @returns {Promise<WhepStats>} counted since the start */
@@ -52,7 +102,8 @@ export class WhepSession {
  * @returns {Promise<WhepSession>} WhepError where there is none
  */
 export async function watch(unit, camera, video, signal, voice = null) {
-  const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+  const relays = needed.get(unit) ?? [];
+  const peer = new RTCPeerConnection({ iceServers: relays, bundlePolicy: "max-bundle" });
   try {
     const { receiver } = peer.addTransceiver("video", { direction: "recvonly" });
     playAtOnce(receiver);
@@ -67,8 +118,8 @@ export async function watch(unit, camera, video, signal, voice = null) {
       video.srcObject = shown;
     };
     await peer.setLocalDescription(await peer.createOffer());
-    await gathered(peer);
-    const { sdp, location, note } = await exchange(
+    await gathered(peer, relays.length ? GATHER_RELAY_MS : GATHER_MS);
+    const { sdp, location, note, servers } = await exchange(
       `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}`,
       peer.localDescription?.sdp ?? "", signal);
     const session = new WhepSession(peer, location, note);
@@ -76,6 +127,8 @@ export async function watch(unit, camera, video, signal, voice = null) {
       session.close();
       throw new WhepError("aborted");
     }
+    if (relays.length) needed.set(unit, servers);
+    else if (servers.length) session.relayUnlessConnected(() => needed.set(unit, servers));
     await peer.setRemoteDescription({ type: "answer", sdp });
     const heard = audio?.currentDirection;
     if (heard === "sendrecv" || heard === "recvonly") session.audio = audio?.receiver.track ?? null;
@@ -97,19 +150,19 @@ function playAtOnce(receiver) {
   if ("playoutDelayHint" in hints) hints.playoutDelayHint = 0;
 }
 
-/** @param {RTCPeerConnection} peer */
-function gathered(peer) {
+/** @param {RTCPeerConnection} peer @param {number} ms at most */
+function gathered(peer, ms) {
   return new Promise((resolve) => {
     const done = () => peer.iceGatheringState === "complete" && resolve(undefined);
     peer.onicegatheringstatechange = done;
-    setTimeout(resolve, GATHER_MS, undefined);
+    setTimeout(resolve, ms, undefined);
     done();
   });
 }
 
 /**
  * @param {string} url @param {string} offer @param {AbortSignal} signal
- * @returns {Promise<{sdp: string, location: string, note: string}>}
+ * @returns {Promise<Answer>}
  */
 async function exchange(url, offer, signal) {
   let response;
@@ -129,5 +182,8 @@ async function exchange(url, offer, signal) {
   const location = response.headers.get("Location");
   if (response.status !== 201 || !location) throw new WhepError(await reasonOf(response));
   const note = decodeURIComponent(response.headers.get("Outpost-Note") ?? "");
-  return { sdp: await response.text(), location: new URL(location, response.url).href, note };
+  return {
+    sdp: await response.text(), location: new URL(location, response.url).href, note,
+    servers: iceServers(response.headers.get("Link")),
+  };
 }
