@@ -28,7 +28,11 @@ SIDE_S = 5.0
 """How often the side file of what is being recorded is written anew."""
 GAP_S = 4.0
 """A camera that was away so long goes on in another file."""
-RETRY_S = 2.0
+RETRY_S = (2.0, 60.0)
+"""Between looks whether there is room again; longer each time when it was soon over."""
+CALM_S = 60.0
+SLACK_BYTES = 4 * MB
+"""Recording goes on when there is room for somewhat more than a moment."""
 ASK_S = 1.0
 SEALED = "application/vnd.outpost.sealed"
 
@@ -73,6 +77,7 @@ class Recorder:
         self._heard_at = time.monotonic()
         self._sound_at = float("-inf")
         self._paused, self._retry_at = "", float("-inf")
+        self._retry_s, self._resumed_at = RETRY_S[0], float("-inf")
         self._boot = boot_id()
 
     def begin(self) -> None:
@@ -273,7 +278,7 @@ class Recorder:
         if self._paused and now < self._retry_at:
             return False
         try:
-            room = self.ring.make_room(self.now_ms(now))
+            room = self.ring.make_room(self.now_ms(now), SLACK_BYTES if self._paused else 0)
             if room and self._paused:
                 self.ring.probe()
         except OSError as error:
@@ -283,12 +288,15 @@ class Recorder:
             self._pause("the disk is full, and nothing is left that may be deleted", now)
             return False
         if self._paused:
-            self._paused = ""
+            self._paused, self._resumed_at = "", now
             self._state("recording", "there is room again")
         return True
 
     def _pause(self, why: str, now: float) -> None:
-        self._retry_at = now + RETRY_S
+        if not self._paused:
+            calm = now - self._resumed_at > CALM_S
+            self._retry_s = RETRY_S[0] if calm else min(2 * self._retry_s, RETRY_S[1])
+        self._retry_at = now + self._retry_s
         if not self._paused:
             log.warning("recording pauses: %s", why)
             self._paused = why

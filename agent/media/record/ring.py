@@ -142,19 +142,19 @@ class Ring:
         """Bytes of all of them, or of the locked."""
         return sum(side.size for side in self.sides.values() if side.locked or not locked)
 
-    def lacks(self) -> int:
+    def lacks(self, slack: int = 0) -> int:
         """Bytes that must be freed before anything more is written.  OSError."""
         disk = shutil.disk_usage(self.folder)
         over = self.used() - self._config.max_mb * MB
-        return max(0, over, reserve(self._config, disk.total) - disk.free)
+        return max(0, over, reserve(self._config, disk.total) + slack - disk.free)
 
-    def make_room(self, now_ms: int) -> bool:
-        """Delete what must go; False where there is still no room.  OSError."""
+    def make_room(self, now_ms: int, slack: int = 0) -> bool:
+        """Delete what must go; False where there is still no room for `slack` bytes.  OSError."""
         self._expire(now_ms)
         while self.used(locked=True) > self._config.locked_mb * MB:
             if not self._delete_oldest("ceiling", locked=True):
                 break
-        while self.lacks():
+        while self.lacks(slack):
             over = self.used() > self._config.max_mb * MB
             if self._delete_oldest("ring" if over else "disk", locked=False):
                 continue
