@@ -190,7 +190,6 @@ export const WORDS = {
     zh: "无视频通路，等待静态图片……",
     en: "No video path; waiting for stills…",
   },
-  "video.ended": { zh: "视频中断", en: "the video broke off" },
   "video.nopackets": { zh: "{n} 秒内没有画面", en: "no picture within {n} s" },
   "video.ended": { zh: "视频中断", en: "the video broke off" },
 
