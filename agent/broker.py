@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from drivers.address import without_secrets
+
 
 class MqttError(OSError):
     """A connection that could not be made or was refused; its text says which broker and why."""
@@ -144,12 +146,15 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError(
-                f"a broker's address is mqtt://[user@]host[:port] or mqtts://..., but read {url!r}"
+                f"a broker's address is mqtt://[user@]host[:port] or mqtts://..., but read "
+                f"{without_secrets(url)!r}"
             )
         try:
             port = parts.port
         except ValueError as error:
-            raise ValueError(f"a broker's port is 1 to 65535, but read {url!r}") from error
+            raise ValueError(
+                f"a broker's port is 1 to 65535, but read {without_secrets(url)!r}"
+            ) from error
         secure = parts.scheme == "mqtts"
         return cls(
             host=parts.hostname,

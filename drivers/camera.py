@@ -21,6 +21,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from drivers.address import without_secrets
+
 if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
 else:
@@ -37,11 +39,11 @@ def probe(source: str) -> None:
     if kind not in SCHEMES:
         raise ValueError(
             f"a camera's source is scene, {', '.join(f'{k}:...' for k in SCHEMES)}, "
-            f"but is {source!r}"
+            f"but is {_shown(source)!r}"
         )
     if kind in ("rtsp", "rtsps"):
         if not rest.startswith("//") or len(rest) < 3:
-            raise ValueError(f"expected rtsp://host/path, but read {source!r}")
+            raise ValueError(f"expected rtsp://host/path, but read {_shown(source)!r}")
         return
     path = Path(rest)
     try:
@@ -185,9 +187,10 @@ def _noun(kind: str) -> str:
 
 
 def _shown(source: str) -> str:
-    """Without the password that an RTSP address may carry."""
+    """Without the password that an RTSP address may carry, whatever characters are in it."""
     head, at, tail = source.rpartition("@")
-    return f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else source
+    shown = f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else source
+    return without_secrets(shown)
 
 
 SCHEMES = ("v4l2", "file", "rtsp", "rtsps")

@@ -24,9 +24,9 @@ from agent.verbs.configuration import (
     ConfigSetArgs,
     RestartArgs,
 )
+from drivers.address import without_secrets
 
 _SECRET = re.compile(r"(password|secret|token|community)(?!_file)")
-_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class Reconfigure:
@@ -189,5 +189,5 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(item) for item in value]
         case str():
-            return _LOGIN.sub("***@", value)
+            return without_secrets(value)
     return value

@@ -19,6 +19,8 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from drivers.address import without_secrets
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -82,7 +84,8 @@ class Document:
         """Report `sentence` about the key at `where`."""
         *outer, key = [word for word in where if isinstance(word, str)]
         head = f"[{'.'.join(outer)}] " if outer else ""
-        self.mistakes.append(f"{self.name}:{self.line(where)}: {head}{key}: {sentence}")
+        place = f"{self.name}:{self.line(where)}"
+        self.mistakes.append(f"{place}: {head}{key}: {without_secrets(sentence)}")
 
     def raise_mistakes(self) -> None:
         """ConfigError with all of them, in the order of the file, if there are any; those of

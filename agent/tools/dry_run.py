@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.config import Config, SourceConfig
 from drivers import ports
+from drivers.address import without_secrets
 
 
 def describe(config: Config) -> str:
@@ -29,7 +30,7 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"panel {config.panel.factory}"
     for camera in config.cameras:
         state = "" if config.media.enabled else " (media is off)"
-        yield f"camera {camera.name}: {camera.source}{state}"
+        yield f"camera {camera.name}: {without_secrets(camera.source)}{state}"
     for uplink in config.uplinks:
         secure = "TLS" if uplink.tls else "no TLS"
         hosts = ", then ".join((uplink.host, *uplink.hosts))

@@ -21,6 +21,7 @@ from yarl import URL
 
 from agent.media.ways import sdpfrag
 from agent.media.ways.servers import IceServer, parse_links
+from drivers.address import without_secrets
 
 SDP = "application/sdp"
 TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=5.0, sock_connect=5.0)
@@ -38,7 +39,7 @@ class WhipError(Exception):
     """Why nothing is published, in a sentence."""
 
     def __init__(self, sentence: str, *, status: int = 0, retry_after_s: float = 0.0) -> None:
-        super().__init__(sentence)
+        super().__init__(without_secrets(sentence))
         self.status = status
         """0: no server answered."""
         self.retry_after_s = retry_after_s
