@@ -64,9 +64,12 @@ def _interfaces(config: NeighboursConfig) -> Iterator[Finding]:
 def _heard(told: dict[str, Any]) -> Finding:
     if told.get("detail"):
         return _finding("off", Level.BAD, {"detail": told["detail"]})
-    refused = told.get("refused", {})
+    units, refused = told.get("units", ()), dict(told.get("refused", {}))
+    if units:
+        # Whoever meets is unproved until it has echoed what it heard.
+        refused.pop("unproved", None)
     data = {
-        "units": ", ".join(told.get("units", ())) or "-",
+        "units": ", ".join(units) or "-",
         "refused": ", ".join(f"{code} {count}" for code, count in refused.items()) or "-",
     }
     return _finding("refused" if refused else "heard", Level.WARN if refused else Level.GOOD, data)

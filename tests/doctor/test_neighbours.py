@@ -109,11 +109,15 @@ def test_peers_stand_in_for_multicast(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_a_running_unit_hears_and_refuses(tmp_path: Path) -> None:
     path = write(tmp_path)
-    heard = found(path, {"units": ["kit-07", "kit-08"], "refused": {}})["neighbours_heard"]
+    heard = found(path, {"units": ["kit-07", "kit-08"], "refused": {"unproved": 2}})[
+        "neighbours_heard"
+    ]
     assert words.say(heard, "en") == "+ neighbours: heard kit-07, kit-08"
     refused = found(path, {"units": [], "refused": {"forged": 12}})["neighbours_refused"]
     assert refused.level is Level.WARN
     assert "datagrams refused: forged 12" in words.say(refused, "en")
+    strangers = found(path, {"units": [], "refused": {"unproved": 40}})
+    assert strangers["neighbours_refused"].level is Level.WARN
     off = found(path, {"detail": "neighbours are not heard: port 5377 is taken"})["neighbours_off"]
     assert off.level is Level.BAD
 
