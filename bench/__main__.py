@@ -10,7 +10,18 @@ import sys
 from bench.figure import RESULTS, Figure, table, write
 from bench.rig import BenchError
 
-MEASUREMENTS = ("latency", "load", "lines", "cold", "drill", "media", "slow_link")
+MEASUREMENTS = (
+    "latency",
+    "lamp",
+    "load",
+    "lines",
+    "cold",
+    "drill",
+    "media",
+    "slow_link",
+    "drain",
+    "waiting",
+)
 """Modules of this folder with `async measure() -> list[Figure]`."""
 
 

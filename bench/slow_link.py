@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from agent import topics
 from agent.center.receiver import Receiver
-from agent.delivery.rows import Row
 from agent.drill.proxy import Proxy
 from agent.drill.shaping import Shape
-from agent.messages import Class, FixBody, Reading
+from agent.messages import Class
 from agent.mqtt import Message
-from agent.store import Store
 from bench.figure import Figure, figure
 from bench.rig import (
     FILTERS,
@@ -32,7 +25,7 @@ from bench.rig import (
     running,
     subscribed,
 )
-from drivers import Quality
+from bench.stock import stock
 
 LINK = Shape(rate_kbit_s=64.0, delay_s=0.3)
 RECORDS = 86_400
@@ -46,7 +39,7 @@ NOTE = "64 kbit/s, 600 ms round trip, records compressed; a real agent, a real M
 
 async def measure(count: int = RECORDS) -> list[Figure]:
     with rig() as bench, gauge() as instrument:
-        await _a_day(bench.folder / "agent", count)
+        await stock(bench.folder / "agent", count)
         async with Proxy("127.0.0.1", bench.mosquitto.port, shape=LINK) as proxy:
             heard = _Heard(count)
             async with subscribed(bench, FILTERS, heard.take):
@@ -73,46 +66,6 @@ async def _play(instrument: Gauge) -> None:
         number += 1
         instrument.play(number % 100)
         await asyncio.sleep(1.0)
-
-
-async def _a_day(folder: Path, count: int) -> None:
-    """A store as a unit has it that measured each second and had no link."""
-    async with Store.open(folder / "store") as store:
-        epoch = store.begin_epoch(f"{time.time_ns() // 1_000_000 - 1000 * count}-da1e", "")
-        begin, rng, prev = time.time_ns() // 1_000_000 - 1000 * count, random.Random(4), 0
-        for seq, body in enumerate(_bodies(rng, count), start=1):
-            row = Row(
-                epoch=epoch.id, seq=seq, klass=Class.READINGS, prev=prev, clock="gnss", mono=0,
-                t=begin + 1000 * seq + rng.randrange(-20, 20), body=msgspec.json.encode(body),
-            )  # fmt: skip
-            store.append(row, urgent=False, done=lambda _: None)
-            prev = seq
-            if seq % 5000 == 0:
-                await store.flush()
-        await store.flush()
-
-
-def _bodies(rng: random.Random, count: int) -> Any:
-    """What a unit measures in turn: its place, two gases, the weather; noise in every figure."""
-    level = {"cl2": 0.4, "combustible": 3.0, "temperature": 18.0, "wind_speed": 4.0}
-    units = {"cl2": "ppm", "combustible": "%LEL", "temperature": "Cel", "wind_speed": "m/s"}
-    lat, lon = 30.5928, 114.3055
-    for number in range(count):
-        if number % 5 == 0:
-            lat, lon = lat + rng.gauss(0, 4e-5), lon + rng.gauss(0, 4e-5)
-            fix = FixBody(
-                mode=3, lat=round(lat, 7), lon=round(lon, 7), alt=round(rng.gauss(37, 2), 1),
-                speed=round(abs(rng.gauss(8, 3)), 2), track=round(rng.uniform(0, 360), 1),
-                hdop=round(rng.uniform(0.7, 1.4), 1), n_sat=rng.randrange(9, 16),
-            )  # fmt: skip
-            yield Reading(source="gnss", quantity="position", quality=Quality.GOOD, fix=fix)
-            continue
-        quantity = list(level)[number % 5 - 1]
-        level[quantity] = max(0.0, level[quantity] + rng.gauss(0, 0.1))
-        yield Reading(
-            source="gas" if quantity in ("cl2", "combustible") else "weather", quantity=quantity,
-            value=round(level[quantity], 2), unit=units[quantity], quality=Quality.GOOD,
-        )  # fmt: skip
 
 
 async def _caught_up(heard: _Heard) -> None:
