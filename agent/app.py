@@ -81,7 +81,7 @@ class App:
             {source.name: source.table.same_s for source in config.sources},
         )  # fmt: skip
         self.required = config.person.required or tuple(
-            source.name for source in config.sources if evidence.gases(source)
+            source.name for source in config.sources if evidence.is_gas_instrument(source)
         )
         self.vitals = Vitals(self.engine, store, self.clock)
         self.overlay = Overlay(unit)

@@ -143,6 +143,10 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             named += given.values() if isinstance(given, dict) else given
         return tuple(name for name in named if isinstance(name, str))
 
+    def may_measure(self) -> tuple[str, ...]:
+        """The same, and what an instrument may turn out to measure once it is asked."""
+        return self.measures()
+
     def spans(self) -> tuple[Span, ...]:
         """Resolution and range of what a source of this configuration measures, where they are
         known before it speaks: a limit outside of them could never raise an alarm."""

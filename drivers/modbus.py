@@ -120,6 +120,12 @@ class Config(DriverConfig, frozen=True, kw_only=True):
         named = [quantity.name for quantity in self.load_map().quantity]
         return (*self.gases.values(), *(name for name in named if isinstance(name, str)))
 
+    def may_measure(self) -> tuple[str, ...]:
+        """And the names of which registers choose one.  Raises MapError."""
+        named = [quantity.name for quantity in self.load_map().quantity]
+        codes = [name for code in named if isinstance(code, Code) for name in code.codes.values()]
+        return (*self.measures(), *(name for name in codes if isinstance(name, str)))
+
     def spans(self) -> tuple[Span, ...]:
         """What the map says of itself.  Raises MapError."""
         return tuple(self._spans())

@@ -28,6 +28,11 @@ def gases(source: SourceConfig) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(source.options.measures()) if name in GASES)
 
 
+def is_gas_instrument(source: SourceConfig) -> bool:
+    """Also where only its registers will say which gas it is."""
+    return not GASES.isdisjoint(source.options.may_measure())
+
+
 def unverified(sources: Sequence[SourceConfig]) -> Iterator[tuple[int, str]]:
     """(index, sentence) of each source that alone answers for a gas, is known from memory only, and
     whose table does not name that risk."""

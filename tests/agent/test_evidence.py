@@ -16,6 +16,7 @@ from agent.clock import BUILT_MS, UnitClock
 from agent.config import driver_names
 from agent.hub import Hub
 from agent.messages import Clock, Reading
+from agent.settings import evidence
 from agent.settings.calibration import Calibration
 from agent.settings.toml import ConfigError
 from agent.supervise import Source
@@ -53,6 +54,18 @@ def test_a_driver_from_memory_is_no_gas_s_only_source(tmp_path: Path) -> None:
         f"{path}:8: [source] driver: 'modbus' is written from memory here, and nothing better "
         "measures cl2; check it with test gas and say accept_unverified = true"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("six_in_one", True), ("scd30", True), ("weather_station", False)]
+)
+def test_a_head_whose_registers_name_its_gases_is_a_gas_instrument(
+    tmp_path: Path, name: str, is_one: bool
+) -> None:
+    """Or nobody beside it would be told that they are protected, or not any more."""
+    text = f'[[source]]\nname = "head"\ndriver = "modbus"\nport = "/dev/ttyX"\nmap = "{name}"\n'
+    (source,) = config.load(write(tmp_path, text)).sources
+    assert evidence.is_gas_instrument(source) is is_one
 
 
 @pytest.mark.parametrize("text", [TRANSMITTER + "accept_unverified = true\n", TRANSMITTER + WINSEN])
