@@ -129,6 +129,25 @@ SENTENCES = {
         "encoded again, which takes {cost} of a core; configure a substream of H.264 if it has one",
     ),
     "camera_unreachable": ("摄像头 {name}：{detail}", "camera {name}: {detail}"),
+    "stun_answers": (
+        "{url}：应答，本机对外地址 {address}",
+        "{url} answers; this machine is seen there as {address}",
+    ),
+    "turn_relays": (
+        "{url}：接受本机凭据，可经 {address} 中继",
+        "{url} takes this unit's credentials, and would relay from {address}",
+    ),
+    "ice_unreachable": ("{url}：不可用：{detail}", "{url} cannot be used: {detail}"),
+    "whip_answers": (
+        "媒体服务器 {name}：{url} 应答，接受推流请求",
+        "media server {name}: {url} answers, and takes offers",
+    ),
+    "whip_odd": (
+        "媒体服务器 {name}：{url} 应答，但未说明接受 SDP；是 WHIP 地址吗？",
+        "media server {name}: {url} answers, but does not say that it takes SDP; is it a WHIP "
+        "address?",
+    ),
+    "whip_unreachable": ("媒体服务器 {name}：{detail}", "media server {name}: {detail}"),
     "certificate": (
         "{uplink}：证书 {path} 有效至 {until}",
         "{uplink}: {path} is valid until {until}",

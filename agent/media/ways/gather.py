@@ -80,6 +80,47 @@ async def ask_servers(
     return [candidate for candidate in results if candidate is not None]
 
 
+async def reach(servers: Servers) -> str:
+    """The address that the one server of `servers` gives.  OSError: why it gives none."""
+    connection = Connection(ice_controlling=True)
+    ((address, _),) = servers.all()
+    own = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+    try:
+        await connection.get_component_candidates(1, own)
+        questions = _questions(connection, servers, 1, list(connection._protocols))
+        tasks = [asyncio.create_task(question, name="reach") for _, question in questions]
+        if not tasks:
+            raise OSError("this machine has no IPv4 address to ask from")
+        await asyncio.wait(tasks, timeout=servers.gather_s)
+        return await _given(connection, tasks)
+    except GIVES_NOTHING as error:
+        why = str(error) or "no answer"
+        raise OSError(f"{address.host}:{address.port} ({address.transport}): {why}") from error
+    finally:
+        await connection.close()
+
+
+async def _given(
+    connection: Connection, tasks: list[asyncio.Task[tuple[Candidate, StunProtocol | None]]]
+) -> str:
+    """The first answer, else the first error; TimeoutError: none came."""
+    answers: list[Candidate] = []
+    errors: list[BaseException] = []
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException):
+            errors.append(result)
+        else:
+            answers.append(result[0])
+            connection._protocols += [result[1]] if result[1] is not None else []
+    if answers:
+        return f"{answers[0].host}:{answers[0].port}"
+    told = [error for error in errors if not isinstance(error, asyncio.CancelledError)]
+    raise told[0] if told else TimeoutError("no answer")
+
+
 def _questions(
     connection: Connection, servers: Servers, component: int, hosts: list[StunProtocol]
 ) -> list[tuple[Address, _Question]]:

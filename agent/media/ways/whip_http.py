@@ -126,6 +126,13 @@ class Exchange:
             ice_servers=parse_links(reply.headers.getall("Link", [])),
         )
 
+    async def options(self) -> str:
+        """Whether the endpoint is there, without publishing anything: its `Accept-Post`."""
+        reply = await self._request("OPTIONS", self._url, "", None, {})
+        if not 200 <= reply.status < 300:
+            raise _refusal("OPTIONS", reply)
+        return reply.headers.get("Accept-Post", "")
+
     async def trickle(self, session: str, fragment: sdpfrag.Fragment, etag: str) -> None:
         """All candidates that the offer lacked, in one request."""
         headers = {"If-Match": etag} if etag else {}
