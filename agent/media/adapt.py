@@ -58,7 +58,7 @@ class Adapter:
         )
         viewers = {
             name: Viewer(
-                min(out.link.estimator.kbit_s, most),
+                min(out.link.estimator.kbit_s, most) / (2 if out.doubles else 1),
                 place_of(out, pipeline),
                 out.link.estimator.is_clean(now),
             )
@@ -67,7 +67,7 @@ class Adapter:
         result = plan(camera, viewers)
         pipeline.main.kbit_s, pipeline.thin.kbit_s = result.main_kbit_s, result.thin_kbit_s
         for name, out in outs.items():
-            out.wanted_kbit_s = camera.main_kbit_s * PROBE_ABOVE
+            out.wanted_kbit_s = camera.main_kbit_s * PROBE_ABOVE * (2 if out.doubles else 1)
             move(out, pipeline, result.places[name])
 
 

@@ -28,9 +28,18 @@ NEAR_S = 8.0
 APP_LIMIT, APP_MARGIN_KBIT_S = 1.5, 30.0
 """An estimate is no more than this times what was seen to arrive, plus this."""
 DRAIN = 0.6
-RISING_MS = 10.0
-PAUSE_S = 0.6
-"""At most, when a queue stands."""
+RISING_MS = 30.0
+"""Less is what a busy machine at either end adds."""
+DELAY_LEAST_KBIT_S = 30.0
+"""A queue alone leaves so much, a thin picture: else little would be sent, and little be learnt."""
+PAUSE_S, PAUSE = 0.6, 2.0
+"""At most, when a queue stands; and times the queue that is seen, for more has been sent since."""
+SWOLLEN = 1.5
+"""Times the queue of the last pause: worth another one before it has been gone."""
+FAR_S = 0.25
+FAR_LOSS, NEAR_LOSS = 0.02, 0.01
+"""A way so long that asking for what was lost takes longer than anybody waits, and so lossy."""
+LOSS_MEMORY = 0.2
 QUEUE_MS = 200.0
 LOSS_HIGH, LOSS_LOW = 0.10, 0.02
 LOSS_PACKETS, LOSS_S = 40, 2.0
@@ -63,6 +72,7 @@ class Estimator:
         self.rtt_s = 0.2
         self.loss = 0.0
         """Of the last judged packets."""
+        self.usual_loss = 0.0
         self.jitter_s = 0.0
         self.acked_kbit_s: float | None = None
         self.pause_until = float("-inf")
@@ -73,8 +83,12 @@ class Estimator:
         self._standing = Standing()
         self._arrived: deque[tuple[float, int]] = deque()
         self._grown_at: float | None = None
-        self._cut_at = float("-inf")
+        self.cut_at = float("-inf")
         self._stands_since: float | None = None
+        self._paused_at_ms = 0.0
+        """The queue of the last pause; 0: it is gone."""
+        self._drained_at = float("-inf")
+        self._is_far = False
         self._too_much: tuple[float, float] | None = None
         """Rate and time of the last cut."""
         self._lost = self._seen = 0
@@ -89,6 +103,18 @@ class Estimator:
     def is_clean(self, now: float) -> bool:
         """No queue, no loss worth the word for some seconds."""
         return now - self._troubled_at > CLEAN_S
+
+    @property
+    def way_s(self) -> float:
+        """A round trip without the queue."""
+        return max(0.0, self.rtt_s - self.queue_ms / 1000)
+
+    @property
+    def is_lossy_and_far(self) -> bool:
+        """A repair that has to be asked for comes too late."""
+        least = NEAR_LOSS if self._is_far else FAR_LOSS
+        self._is_far = self.usual_loss > least and self.way_s > FAR_S
+        return self._is_far
 
     # What is heard.
 
@@ -140,14 +166,16 @@ class Estimator:
         if self.feedback_at is None:
             return
         due_s = 2 * self.rtt_s + 2 * FEEDBACK_S + 0.25
-        if oldest_unheard_s > due_s and now - self._cut_at > 0.5:
+        # Of a pause of ours nothing is heard either.
+        paused = now - self._drained_at < due_s / 2
+        if oldest_unheard_s > due_s and now - self.cut_at > 0.5 and not paused:
             self._cut(self.kbit_s * 0.5, now)
             self.pause_until = now + PAUSE_S / 2
             self._bound()
 
     def probed(self, kbit_s: float, now: float) -> None:
         """A burst came through at this rate."""
-        if now - self._cut_at > self.rtt_s + 0.3 and kbit_s > self.kbit_s:
+        if now - self.cut_at > self.rtt_s + 0.3 and kbit_s > self.kbit_s:
             self.kbit_s = kbit_s * 0.9
             self._bound()
 
@@ -181,11 +209,12 @@ class Estimator:
         if self._seen < LOSS_PACKETS and (self._seen < 10 or now - self._loss_since < LOSS_S):
             return
         self.loss = self._lost / self._seen
+        self.usual_loss += LOSS_MEMORY * (self.loss - self.usual_loss)
         self._lost = self._seen = 0
         self._loss_since = now
         if self.loss > LOSS_LOW:
             self._troubled_at = now
-        if self.loss > LOSS_HIGH and now - self._cut_at > self.rtt_s + 0.1:
+        if self.loss > LOSS_HIGH and now - self.cut_at > self.rtt_s + 0.1:
             # What was lost was sent at the rate before the last cut.
             least = 0.0 if self.acked_kbit_s is None else self.acked_kbit_s * DRAIN
             self._cut(max(self.kbit_s * (1 - 0.5 * self.loss), least), now)
@@ -193,6 +222,7 @@ class Estimator:
     def _decide(self, queue_ms: float, now: float) -> None:
         if queue_ms <= QUEUE_MS:
             self._stands_since = None
+            self._paused_at_ms = 0.0
         elif self._stands_since is None:
             self._stands_since = now
         elif now - self._stands_since > LONGER_S and self._standing.is_steady(QUEUE_MS / 2):
@@ -206,11 +236,10 @@ class Estimator:
             acked = self._acked_lately()
             # A long queue must drain, not only stop growing.
             beta = BETA if queue_ms < 2 * QUEUE_MS else DRAIN
-            if self.kbit_s > acked * beta and now - self._cut_at > self.rtt_s / 2 + 0.1:
+            if self.kbit_s > acked * beta and now - self.cut_at > self.rtt_s / 2 + 0.1:
                 self._too_much = (acked, now)
-                self._cut(acked * beta, now)
-                if queue_ms > QUEUE_MS:
-                    self.pause_until = now + min(queue_ms / 1000, PAUSE_S)
+                self._cut(max(acked * beta, min(self.kbit_s, DELAY_LEAST_KBIT_S)), now)
+            self._pause(queue_ms, now)
             self._grown_at = now
         elif self._trend.usage is not Usage.UNDER and queue_ms < QUEUE_MS / 2:
             if self.loss <= LOSS_HIGH:
@@ -218,6 +247,14 @@ class Estimator:
         else:
             self._grown_at = now
         self._bound()
+
+    def _pause(self, queue_ms: float, now: float) -> None:
+        """Alarms have to pass what stands.  Once a queue: where a pause does not help, the way has
+        become longer, and pictures need not stand still for it."""
+        if queue_ms > max(QUEUE_MS, self._paused_at_ms * SWOLLEN):
+            self._paused_at_ms = queue_ms
+            self.pause_until = now + min(PAUSE * queue_ms / 1000, PAUSE_S)
+            self._drained_at = self.pause_until
 
     def _evidence(self) -> float:
         if self.acked_kbit_s is None:
@@ -237,7 +274,7 @@ class Estimator:
 
     def _cut(self, kbit_s: float, now: float) -> None:
         self.kbit_s = min(self.kbit_s, kbit_s)
-        self._cut_at = self._grown_at = self._troubled_at = now
+        self.cut_at = self._grown_at = self._troubled_at = now
 
     def _bound(self) -> None:
         most = self.most_kbit_s

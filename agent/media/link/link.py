@@ -13,9 +13,12 @@ from agent.media.link.estimator import START_KBIT_S, Estimator, Result
 OVERHEAD_BYTES = 28 + 10
 """IPv4 and UDP headers, SRTP's tag."""
 MAX_SENT = 8192
-PROBE_EVERY_S = 2.0
-PROBE_PACKETS, PROBE_LEAST, PROBE_S = 12, 4, 0.25
+PROBE_EVERY_S, PROBE_SOON_S, PROBE_SELDOM_S = 1.5, 0.3, 6.0
+"""Soon after one that came through, less and less often where they do not."""
+PROBE_PACKETS, PROBE_LEAST, PROBE_S = 12, 4, 0.15
 """Packets of a probe: as many as leave in that time, within bounds."""
+PROBE_PASSED = 0.8
+"""Of the rate at which it was sent."""
 PROBE_FACTOR = 2.5
 """A probe goes out so much faster than the estimate."""
 
@@ -55,6 +58,8 @@ class Link:
         """All up to this number were reported on."""
         self._probe: Probe | None = None
         self._probed_at = time.monotonic()
+        self._probe_kbit_s = 0.0
+        self._probe_every_s = PROBE_EVERY_S
 
     def attach(self, transport: RTCDtlsTransport) -> None:
         """aiortc reads transport-wide feedback as lists of lost packets; so it is read before."""
@@ -100,6 +105,8 @@ class Link:
     def _judge(self, probe: Probe, seq: int, size: int, arrived_s: float, now: float) -> None:
         if (kbit_s := probe.take(seq, size, arrived_s)) is not None:
             self._probe = None
+            if kbit_s >= self._probe_kbit_s * PROBE_PASSED:
+                self._probe_every_s = PROBE_SOON_S
             self.estimator.probed(kbit_s, now)
 
     def tick(self, now: float) -> None:
@@ -111,15 +118,23 @@ class Link:
     def probe_is_due(self, wanted_kbit_s: float, now: float) -> bool:
         """The estimate is below what could be used, and nothing speaks against more."""
         estimator = self.estimator
+        # What was too much before a cut says nothing about what is now.
+        cut = estimator.cut_at > self._probed_at
+        since_s = now - max(self._probed_at, estimator.cut_at)
+        every_s = PROBE_EVERY_S if cut else self._probe_every_s
         return (
             estimator.feedback_at is not None
             and estimator.kbit_s < min(wanted_kbit_s, estimator.most_kbit_s)
             and estimator.queue_ms < 50
-            and now - self._probed_at > max(PROBE_EVERY_S, 4 * estimator.rtt_s)
+            and now > estimator.pause_until
+            and since_s > max(every_s, 2 * estimator.way_s)
         )
 
     def probing(self, packets: int, now: float) -> float:
         """The next `packets` numbers are a probe; at how many kbit/s they shall leave."""
         self._probed_at = now
         self._probe = Probe(self._next, self._next + packets - 1)
-        return self.estimator.kbit_s * PROBE_FACTOR
+        # Until this one has come through.
+        self._probe_every_s = min(max(self._probe_every_s * 2, PROBE_EVERY_S), PROBE_SELDOM_S)
+        self._probe_kbit_s = self.estimator.kbit_s * PROBE_FACTOR
+        return self._probe_kbit_s

@@ -36,8 +36,16 @@ from aiortc.rtp import (
 
 from agent.media.encoded import Encoded
 from agent.media.fanout import ClosedError, Subscription
-from agent.media.link import rtp
-from agent.media.link.link import PROBE_FACTOR, PROBE_LEAST, PROBE_PACKETS, PROBE_S, Link
+from agent.media.link import copies, rtp
+from agent.media.link.copies import Copies, Kept
+from agent.media.link.link import (
+    OVERHEAD_BYTES,
+    PROBE_FACTOR,
+    PROBE_LEAST,
+    PROBE_PACKETS,
+    PROBE_S,
+    Link,
+)
 from agent.media.link.pacing import Pacer
 
 HISTORY = 1024
@@ -45,18 +53,20 @@ HISTORY = 1024
 PACE_CLEAN, PACE = 2.5, 1.25
 """Times the estimate.  While the path is not clean pictures wait here rather than in a queue that
 alarms and readings would have to pass."""
-BURST_CLEAN_BYTES, BURST_BYTES = 24_000, 4_000
+PACE_QUEUE, QUEUE_MS = 0.9, 100.0
+"""While a queue stands it must drain."""
+BURST_CLEAN_BYTES, BURST_BYTES, BURST_LEAST_BYTES = 24_000, 4_000, 600
+BURST_S = 0.1
+"""On a thin link a burst is no longer than this."""
+HEADER_BYTES = 28
+"""RTP's, with its extensions."""
 RESEND_SHARE = 0.4
 """Of the estimate, for retransmissions."""
 RESEND_BURST_BYTES = 8_000
-FAR_LOSS, FAR_S = 0.02, 0.25
-"""Beyond both a keyframe is sent twice."""
 REPORT_S = (0.5, 1.5)
 JITTER_S = 0.010
 """Below this a path is smooth."""
 MAX_PLAYOUT_S = 1.5
-
-Kept = tuple[int, int, bool, bytes]
 
 
 class VideoOut:
@@ -78,6 +88,7 @@ class VideoOut:
         self._tasks: list[asyncio.Task[None]] = []
         self._history: deque[Kept] = deque(maxlen=HISTORY)
         self._resent: dict[int, float] = {}
+        self._copies = Copies()
         self._seq = random.randrange(1 << 15)
         self._rtx_seq = random.randrange(1 << 15)
         self._stream = rtp.Stream(self._ssrc, 0)
@@ -111,6 +122,7 @@ class VideoOut:
         self._tasks = [
             asyncio.create_task(self._run(), name="video out"),
             asyncio.create_task(self._report(), name="video reports"),
+            asyncio.create_task(self._copy(), name="video copies"),
         ]
 
     async def stop(self) -> None:
@@ -166,44 +178,53 @@ class VideoOut:
         self._set_pace()
         last = len(picture.payloads) - 1
         playout_s: tuple[float, float] | None = self._playout_s()
-        pause_s = self.link.estimator.pause_until - time.monotonic()
-        if pause_s > 0:
-            await asyncio.sleep(pause_s)
+        doubles = self.doubles
         for n, payload in enumerate(picture.payloads):
             await self._paced(len(payload), self._pacer)
             seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
-            self._history.append((seq, picture.timestamp, n == last, payload))
-            await self._transmit(self._stream, self._history[-1], playout_s)
+            kept = Kept(seq, picture.timestamp, n == last, payload)
+            self._history.append(kept)
+            await self._transmit(self._stream, kept, playout_s)
+            if doubles:
+                self._copies.add(kept)
             playout_s = None
             self._octets += len(payload)
             self._packets += 1
         self.pictures += 1
-        if picture.keyframe and self._is_lossy_and_far():
-            await self._repeat(list(self._history)[-len(picture.payloads) :])
 
-    def _is_lossy_and_far(self) -> bool:
-        estimator = self.link.estimator
-        return estimator.loss > FAR_LOSS and estimator.rtt_s > FAR_S
+    @property
+    def doubles(self) -> bool:
+        """All is sent twice, so pictures may have half of the link."""
+        return self._rtx is not None and self.link.estimator.is_lossy_and_far
 
-    async def _repeat(self, packets: list[Kept]) -> None:
-        """A keyframe of twenty packets is seldom whole where one in twenty is lost, and asking for
-        the missing ones takes a round trip each time."""
-        for kept in packets:
-            await self._paced(len(kept[3]), self._pacer)
-            await self._send_again(kept)
+    async def _copy(self) -> None:
+        with suppress(ConnectionError):
+            while True:
+                kept = await self._copies.get()
+                await self._paced(len(kept.payload), self._pacer)
+                # Who has noticed the gap has asked before this one can arrive.
+                self._resent[kept.seq] = time.monotonic()
+                await self._send_again(kept)
 
     def _set_pace(self) -> None:
         estimator = self.link.estimator
         clean = estimator.is_clean(time.monotonic())
-        self._pacer.kbit_s = estimator.kbit_s * (PACE_CLEAN if clean else PACE)
-        self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else BURST_BYTES
+        pace = PACE_QUEUE if estimator.queue_ms > QUEUE_MS else PACE
+        self._pacer.kbit_s = estimator.kbit_s * (PACE_CLEAN if clean else pace)
+        burst = min(BURST_BYTES, max(BURST_LEAST_BYTES, round(estimator.kbit_s * 125 * BURST_S)))
+        self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else burst
         self._resend_pacer.kbit_s = estimator.kbit_s * RESEND_SHARE
 
     async def _paced(self, size: int, pacer: Pacer) -> None:
-        wait_s = pacer.wait_s(size, time.monotonic())
-        while wait_s:
+        """Nothing leaves while a queue is to drain, not even the rest of a picture."""
+        size += OVERHEAD_BYTES + HEADER_BYTES
+        while True:
+            now = time.monotonic()
+            wait_s = self.link.estimator.pause_until - now
+            if wait_s <= 0 and not (wait_s := pacer.wait_s(size, now)):
+                return
             await asyncio.sleep(wait_s)
-            wait_s = pacer.wait_s(size, time.monotonic())
+            self._set_pace()
 
     def _playout_s(self) -> tuple[float, float]:
         """None while the path is smooth; else room for its jitter, and for a retransmission."""
@@ -211,6 +232,8 @@ class VideoOut:
         if estimator.is_clean(time.monotonic()) and estimator.jitter_s < JITTER_S:
             return (0.0, 0.0)
         repair_s = 1.5 * estimator.rtt_s if estimator.loss > 0 else 0.0
+        if self.doubles:
+            repair_s = 2 * copies.AFTER_S
         return (0.0, min(0.1 + 4 * estimator.jitter_s + repair_s, MAX_PLAYOUT_S))
 
     async def _transmit(
@@ -231,11 +254,14 @@ class VideoOut:
     async def _resend(self, lost: list[int]) -> None:
         now = time.monotonic()
         rtt_s = self.link.estimator.rtt_s
+        if now < self.link.estimator.pause_until:
+            # It will be asked for again.
+            return
         for seq in lost:
             if now - self._resent.get(seq, float("-inf")) < rtt_s:
                 continue
             kept = self._kept(seq)
-            if kept is None or self._resend_pacer.wait_s(len(kept[3]), now):
+            if kept is None or self._resend_pacer.wait_s(len(kept.payload), now):
                 continue
             self._resent[seq] = now
             with suppress(ConnectionError):
@@ -246,7 +272,7 @@ class VideoOut:
     def _kept(self, seq: int) -> Kept | None:
         if not self._history:
             return None
-        back = (self._history[-1][0] - seq) & 0xFFFF
+        back = (self._history[-1].seq - seq) & 0xFFFF
         return self._history[-1 - back] if back < len(self._history) else None
 
     async def _send_again(self, kept: Kept) -> None:
@@ -255,21 +281,28 @@ class VideoOut:
             await self._transmit(self._stream, kept)
             return
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
-        await self._transmit(self._rtx, (rtx_seq, timestamp, marker, rtp.again(seq, payload)))
+        await self._transmit(self._rtx, Kept(rtx_seq, timestamp, marker, rtp.again(seq, payload)))
 
     async def _probe(self) -> None:
         """Copies of what was sent last: a receiver that has them throws them away."""
-        kept = list(self._history)[-PROBE_PACKETS:]
-        if self._rtx is None or not self._extensions.twcc or not kept:
+        if self._rtx is None or not self._extensions.twcc or not self._history:
             return
-        size = sum(len(packet[3]) for packet in kept) / len(kept)
-        # On a thin link a few packets are as long a burst as many are on a broad one.
-        count = round(self.link.estimator.kbit_s * 125 * PROBE_FACTOR * PROBE_S / size)
-        copies = (kept * PROBE_PACKETS)[: max(PROBE_LEAST, min(count, PROBE_PACKETS))]
-        pacer = Pacer(self.link.probing(len(copies), time.monotonic()), 1)
-        for packet in copies:
-            await self._paced(len(packet[3]), pacer)
+        burst = self._burst()
+        pacer = Pacer(self.link.probing(len(burst), time.monotonic()), 1)
+        for packet in burst:
+            await self._paced(len(packet.payload), pacer)
             await self._send_again(packet)
+
+    def _burst(self) -> list[Kept]:
+        """What a link shall carry at a higher rate for a moment.  On a thin one large packets would
+        stand in the way of alarms, so it gets the smallest of late."""
+        room = self.link.estimator.kbit_s * 125 * PROBE_FACTOR * PROBE_S
+        late = list(self._history)[-4 * PROBE_PACKETS :]
+        fit = [one for one in late if len(one.payload) <= room / PROBE_LEAST]
+        kept = fit[-PROBE_PACKETS:] or [min(late, key=lambda one: len(one.payload))]
+        size = sum(len(one.payload) for one in kept) / len(kept)
+        count = max(PROBE_LEAST, min(round(room / size), PROBE_PACKETS))
+        return (kept * PROBE_PACKETS)[:count]
 
     # Reports.
 

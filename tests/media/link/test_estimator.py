@@ -76,6 +76,35 @@ def test_a_path_that_says_nothing_any_more_is_given_less_and_less() -> None:
     assert link.estimator.kbit_s < before / 8
 
 
+def narrowed() -> SyntheticLink:
+    """Has just been found to bear much less."""
+    link = SyntheticLink((0, 2000), (5, 64))
+    for moment in link.run(5.6):
+        if link.estimator.pause_until > moment.t:
+            break
+    return link
+
+
+def test_pictures_stand_still_until_a_queue_has_drained() -> None:
+    assert 5.0 < narrowed().estimator.pause_until < 6.5
+
+
+def test_a_pause_of_ours_is_no_silence_of_the_path() -> None:
+    estimator = narrowed().estimator
+    before = estimator.kbit_s
+    estimator.silence(3.0, estimator.pause_until + 0.1)
+    assert estimator.kbit_s == before
+    estimator.silence(3.0, estimator.pause_until + 3.0)
+    assert estimator.kbit_s < before
+
+
+def test_where_the_way_is_long_and_lossy_it_says_so_and_only_there() -> None:
+    for delay_s, loss, expected in ((0.3, 0.05, True), (0.3, 0.0, False), (0.02, 0.05, False)):
+        link = SyntheticLink((0, 512), delay_s=delay_s, loss=loss)
+        link.run(40)
+        assert link.estimator.is_lossy_and_far is expected
+
+
 def test_receiver_reports_and_remb_serve_where_nothing_better_comes() -> None:
     estimator = Estimator(800, 3000)
     for n in range(10):
