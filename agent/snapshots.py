@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.exif import Taken, with_metadata
 from agent.media.host import MediaHost
 from agent.messages import Class, FixBody, Reading
 from agent.messages.media import MediaItem
@@ -52,6 +53,7 @@ class Snapshots:
         fix: Callable[[], FixBody | None],
         on_event: Callable[..., object],
     ) -> None:
+        self._unit, self._mark = media.config.unit, media.config.mark.value
         self._media = media
         self._outbox = outbox
         self._folder = store / FOLDER
@@ -76,12 +78,21 @@ class Snapshots:
     def still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
         """A picture of a camera, whoever asked for it."""
         self.seen[camera] = time.monotonic()
-        for asked in self._asked.pop(camera, ()):
+        fix = self._fix()
+        readings = tuple(reading for reading in self._readings() if reading.fix is None)
+        waiting = self._asked.pop(camera, ())
+        if waiting:
+            taken = Taken(
+                unit=self._unit, camera=camera, time_ms=time_ms, mark=self._mark, fix=fix,
+                readings=readings,
+            )  # fmt: skip
+            jpeg = with_metadata(jpeg, taken)
+        for asked in waiting:
             item = MediaItem(
                 id=asked.id, kind="snapshot", camera=camera, start=time_ms,
                 media_type="image/jpeg", size=len(jpeg),
-                digest=f"sha256:{hashlib.sha256(jpeg).hexdigest()}", by=asked.by, fix=self._fix(),
-                readings=tuple(reading for reading in self._readings() if reading.fix is None),
+                digest=f"sha256:{hashlib.sha256(jpeg).hexdigest()}", by=asked.by, fix=fix,
+                readings=readings,
             )  # fmt: skip
             self._group.create_task(self._keep(item, jpeg), name=f"snapshot[{item.id}]")
 

@@ -6,6 +6,8 @@ set -u
 wanted=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
 command -v chromium >/dev/null || wanted="$wanted chromium"
+command -v ffprobe >/dev/null || wanted="$wanted ffmpeg"
+command -v exiftool >/dev/null || wanted="$wanted libimage-exiftool-perl"
 command -v espeak-ng >/dev/null || wanted="$wanted espeak-ng"
 command -v ip >/dev/null || [ -x /sbin/ip ] || wanted="$wanted iproute2"
 command -v turnserver >/dev/null || wanted="$wanted coturn"
