@@ -4,7 +4,8 @@ Outpost is imported.
 
     python center.py mqtt.example.org 1883 hubei [--exercise]
 
-One JSON line a record on standard output; what it does about gaps on standard error.
+One JSON line a record on standard output; what it does about gaps on standard error.  It keeps
+nothing on a disk: started again it asks for all that units still hold.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ PAYLOAD_MAX = 1_000_000
 """Bytes that a compressed payload may become."""
 LATER = ("thinned", "later")
 """Reasons on `skipped` of numbers that come all the same, when the link has room."""
+RELAY = "relay"
+"""The reason of numbers that a vehicle has let go: the unit behind it may have them; ask it."""
 RECORDS = ("readings", "alarms", "events", "media", "ack")
 GAP_AGE_S = 2.0
 """Records may overtake each other on their way: a younger hole closes by itself."""
@@ -143,7 +146,9 @@ class Center:
         epoch = self.epochs.setdefault((body["unit"], body["epoch"]), Epoch())
         if message.topic.endswith("/skipped"):
             for first, last in body["ranges"]:
-                if body["reason"] in LATER:
+                if body["reason"] == RELAY:
+                    epoch.known = max(epoch.known, last)
+                elif body["reason"] in LATER:
                     epoch.will_come_later(first, last)
                 else:
                     epoch.will_not_come(first, last)
@@ -204,9 +209,15 @@ def main() -> None:
     client.on_message = center.on_message
     client.connect(args.host, args.port)
     while True:
-        if client.loop(timeout=0.5) != mqtt.MQTT_ERR_SUCCESS:
+        if client.loop(timeout=0.5) == mqtt.MQTT_ERR_SUCCESS:
+            center.close_gaps(client, time.monotonic())
+            continue
+        # What was missed meanwhile shows as gaps.
+        time.sleep(1.0)
+        try:
             client.reconnect()
-        center.close_gaps(client, time.monotonic())
+        except OSError as error:
+            sys.stderr.write(f"{args.host}: {error.strerror or error}; again in a second\n")
 
 
 if __name__ == "__main__":

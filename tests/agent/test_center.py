@@ -97,6 +97,11 @@ async def test_it_prints_each_record_once_and_asks_for_what_is_missing(
             await unit.publish(f"{ROOT}/rollups", msgspec.json.encode(rollup))
             await unit.publish(f"{ROOT}/readings", batch(28, 30, 28))
             lines += [msgspec.json.decode(await script.stdout.readline()) for _ in range(3)]
+            # What a vehicle has let go the unit may have.
+            let_go = {**skipped, "reason": "relay", "ranges": [[31, 32]]}
+            await unit.publish(f"{ROOT}/skipped", msgspec.json.encode(let_go))
+            command = await asyncio.wait_for(asked.get(), 20)
+            assert command["args"] == {"epoch": EPOCH, "from": 31, "to": 32}
             await unit.publish(f"{ROOT}/readings", compression.MAGIC + b"damaged")
             assert script.stderr is not None
             while b"it is no zstd frame" not in await script.stderr.readline():
