@@ -37,7 +37,8 @@ def read(path: Path) -> dict[str, Any]:
     if shutil.which("exiftool") is None:
         pytest.skip("exiftool is not installed")
     done = subprocess.run(
-        ["exiftool", "-json", "-n", "-G1", "-a", "-all:all", "-composite:all", "-validate", "-warning", str(path)],
+        ["exiftool", "-json", "-n", "-G1", "-a", "-all:all", "-composite:all", "-validate",
+         "-warning", str(path)],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     told: dict[str, Any] = json.loads(done.stdout)[0]
