@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,9 @@ def main() -> int:
     # Small pictures: a second thread's wake-ups cost more than it takes over.
     cv2.setNumThreads(1)
     loopback.install()
+    # What is loaded stays: the collector need not look at it after each viewer.
+    gc.collect()
+    gc.freeze()
     dtls.install()
     codecs.install()
     asyncio.run(_serve(int(sys.argv[1])))

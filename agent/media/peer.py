@@ -7,6 +7,7 @@ ignored, and without `iceServers` it waits 5 s for a public STUN server.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ MAX_PEERS = 16
 CONNECT_S = 15.0
 """A viewer that is not connected by then has no path to us, or has gone."""
 CLOSE_S = 5.0
+COLLECT_S = 1.0
 
 
 class Peer:
@@ -140,6 +142,7 @@ class Peers:
         """STUN and TURN servers, and paths that are replaced when they die."""
         self._peers: dict[str, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._collecting: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -170,7 +173,19 @@ class Peers:
         peer.let_go()
         task = asyncio.get_running_loop().create_task(peer.close(), name=f"close {session}")
         self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        """A connection is a knot of objects, few in number, that hold half a megabyte beside
+        Python: the collector, which counts objects, would come for them after fifty viewers."""
+        self._closing.discard(task)
+        if self._collecting is None:
+            loop = asyncio.get_running_loop()
+            self._collecting = loop.call_later(COLLECT_S, self._collect)
+
+    def _collect(self) -> None:
+        self._collecting = None
+        gc.collect()
 
     def _ended(self, session: str, why: str) -> None:
         self.close(session)
