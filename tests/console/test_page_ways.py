@@ -66,6 +66,7 @@ def tables(port: int, media: str = "") -> str:
 
 def media_process(unit: AgentProcess) -> int:
     """The one child of the agent that encodes."""
+    assert unit.process is not None
     number = unit.process.pid
     children = Path(f"/proc/{number}/task/{number}/children").read_text("ascii").split()
     (found,) = (
