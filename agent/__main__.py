@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +14,24 @@ from agent import __version__
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
+VERBS = {
+    "drill": ("agent.drill", "a drill on this machine 本机演练"),
+    "console": ("agent.console", "the page of a small command post 指挥页面"),
+    "doctor": ("agent.doctor", "what this machine has, and what is wrong 自检"),
+    "replay": ("agent.tools.replay", "a recording through a driver 回放"),
+    "capture": ("agent.tools.capture", "record the bytes of a port 录制"),
+    "provision": ("agent.provision", "set up a unit from one signed file 部署"),
+    "selftest": ("agent.selftest.command", "check the running unit before use 使用前自检"),
+    "log": ("agent.incident.command", "verify and export the incident log 事件日志"),
+    "media": ("agent.recordings.command", "verify, list and decrypt recordings 录像"),
+}
+"""Beside `run` and `check`: the module with `add_arguments` and `main`, and a word."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; returns the exit status (0 done, 1 failed, 2 used wrongly)."""
-    args = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(argv).parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
@@ -26,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="outpost",
         description="前哨 Outpost: the field-device edge agent of a command platform.",
@@ -46,26 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    from agent import console, doctor, drill, provision
-    from agent.incident import command as incident_log
-    from agent.selftest import command as selftest
-    from agent.recordings import command as recordings
-    from agent.tools import capture, replay
-
-    for name, module, text in (
-        ("drill", drill, "a drill on this machine 本机演练"),
-        ("console", console, "the page of a small command post 指挥页面"),
-        ("doctor", doctor, "what this machine has, and what is wrong 自检"),
-        ("replay", replay, "a recording through a driver 回放"),
-        ("capture", capture, "record the bytes of a port 录制"),
-        ("provision", provision, "set up a unit from one signed file 部署"),
-        ("selftest", selftest, "check the running unit before use 使用前自检"),
-        ("log", incident_log, "verify and export the incident log 事件日志"),
-        ("media", recordings, "verify, list and decrypt recordings 录像"),
-    ):
+    for name, (module, text) in VERBS.items():
         verb = verbs.add_parser(name, help=text)
-        module.add_arguments(verb)
-        verb.set_defaults(run=module.main)
+        if name in argv:
+            # The others' parts are left alone: a unit that runs has no use for them.
+            part = importlib.import_module(module)
+            part.add_arguments(verb)
+            verb.set_defaults(run=part.main)
     return parser
 
 

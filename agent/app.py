@@ -52,7 +52,6 @@ from agent.verbs import parts, verb_table
 from agent.vitals import Vitals
 from agent.watching import Watching
 from drivers.bus import Buses
-from drivers.panel import Panel
 from drivers.ports import open_port
 
 log = logging.getLogger(__name__)
@@ -372,17 +371,14 @@ async def run(config: Config, remote: Remote) -> bool:
             control.serve(directory, {"status": app.says.report}, app.desk.selftest.answers())
         )
         if config.panel is not None:
+            from drivers.panel import Panel
+
             spot = app.spot
-            spot.panel = await stack.enter_async_context(
-                Panel(
-                    config.panel,
-                    on_sos=spot.sos,
-                    on_ack=spot.acknowledge,
-                    on_clean=spot.clean_air,
-                    on_cancel=spot.cancel_sos,
-                    on_talk=app.watching.key,
-                )
-            )
+            panel = Panel(
+                config.panel, on_sos=spot.sos, on_ack=spot.acknowledge, on_clean=spot.clean_air,
+                on_cancel=spot.cancel_sos, on_talk=app.watching.key,
+            )  # fmt: skip
+            spot.panel = await stack.enter_async_context(panel)
             app.watching.lamp = spot.panel.live
         await _live(app, group, stop, reconfigure)
     return stop.again

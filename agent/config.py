@@ -32,7 +32,7 @@ from agent.settings.tables import (
 )
 from agent.settings.toml import Document, build, did_you_mean
 from drivers import DriverConfig, DriverModule, Instrument
-from drivers.panel import PanelConfig
+from drivers.panelconfig import PanelConfig
 
 
 class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):

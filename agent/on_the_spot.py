@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.alarms.engine import PANEL, Engine
 from agent.alarms.person import QUIET_RANK
@@ -18,7 +18,9 @@ from agent.orders import book as orders
 from agent.orders.book import Orders
 from agent.person.responder import Responder
 from agent.speech import Speech
-from drivers.panel import Panel
+
+if TYPE_CHECKING:
+    from drivers.panel import Panel
 
 WINKS = {Stage.QUEUED: 1, Stage.REACHED: 2, Stage.CONFIRMED: 3, Stage.CANCELLED: 4}
 """Of a silent call: its discreet confirmations."""

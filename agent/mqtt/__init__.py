@@ -6,6 +6,7 @@ caller's to send again (the outbox keeps it), so paho's own queue never carries 
 reconnection.
 """
 
+import agent.mqtt.lean  # noqa: F401 - before all that imports paho
 from agent.broker import Broker, Message, MqttError, RefusedTopicError, Will
 from agent.mqtt.connection import Connection, OnMessage, connect
 
