@@ -132,10 +132,12 @@ def gauge() -> Iterator[Gauge]:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], stop: signal.Signals = signal.SIGTERM
+    command: list[str], stop: signal.Signals = signal.SIGTERM, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program while the block lasts."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env
+    )
     try:
         yield process
     finally:
