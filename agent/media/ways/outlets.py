@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
+from agent.media.ways.shelf import Shelf
 from agent.media.ways.supply import Supply
 from agent.media.ways.whep import Whep
 from agent.media.ways.whip import Publisher
@@ -40,6 +42,9 @@ class Outlets:
             Whep(config.whep, pipelines, peers, supply, self._watch) if config.whep.port else None
         )
 
+        if self._whep is not None and config.record.dir:
+            Shelf(Path(config.record.dir), self._fetched).add_to(self._whep)
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -66,6 +71,9 @@ class Outlets:
             return False
         self._watch(session, camera, "ended", why)
         return True
+
+    def _fetched(self, name: str, camera: str, who: str) -> None:
+        self._say(MediaEvent(event="fetched", name=name, camera=camera, state="ok", detail=who))
 
     def _whip(self, stats: WhipStats) -> None:
         event = MediaEvent(

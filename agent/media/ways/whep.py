@@ -90,9 +90,15 @@ class Whep:
         self.port = 0
         """Where it listens, once it does."""
         self.app = web.Application(client_max_size=MAX_SDP_CHARS)
-        self.app.router.add_route("*", "/whep", self._guarded(self._endpoint))
-        self.app.router.add_route("*", "/whep/{camera}", self._guarded(self._endpoint))
-        self.app.router.add_route("*", "/session/{session}", self._guarded(self._at_session))
+        self.add_route("/whep", self._endpoint)
+        self.add_route("/whep/{camera}", self._endpoint)
+        self.add_route("/session/{session}", self._at_session)
+
+    def add_route(
+        self, path: str, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> None:
+        """Something else under the same address and token."""
+        self.app.router.add_route("*", path, self._guarded(handler))
 
     async def run(self, on_state: Callable[[str, str], None]) -> None:
         """Serve until cancelled; `on_state("up" | "down", sentence)`.  Where it cannot listen it
