@@ -47,7 +47,7 @@ class Service:
         self._peers = Peers(self._closed, supply=self._supply)
         self._voice = VoiceHub(config.voice, loop)
         self._record = RecordPart(config, self._pipelines, self._voice.source.taps, self._send)
-        self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._send)
+        self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._way)
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -139,9 +139,27 @@ class Service:
     def _still(self, camera: str, time_ms: int, jpeg: bytes) -> None:
         self._send(wire.StillPicture(camera=camera, time_ms=time_ms, jpeg=jpeg))
 
+    def _way(self, event: MediaEvent) -> None:
+        """A way out has changed: what the core is told next must not be what was before."""
+        self._send(self._stats())
+        self._send(event)
+
     def _send(self, message: wire.ToCore) -> None:
         if self._writer.transport.get_write_buffer_size() < MAX_UNSENT_BYTES:
             self._writer.write(wire.encode(message))
+
+    def _stats(self) -> MediaStats:
+        cameras = tuple(pipeline.stats() for pipeline in self._pipelines.values())
+        return MediaStats(
+            frames_encoded=sum(camera.frames_encoded for camera in cameras),
+            viewers=sum(camera.viewers for camera in cameras),
+            fps=max((camera.fps for camera in cameras), default=0.0),
+            cameras=cameras,
+            voice=self._voice.stats(),
+            record=self._record.stats(),
+            whip=self._outlets.stats(),
+            whep=self._outlets.whep(),
+        )
 
     async def _beat(self) -> None:
         checked = time.monotonic()
@@ -150,8 +168,8 @@ class Service:
                 checked = time.monotonic()
                 for pipeline in self._pipelines.values():
                     pipeline.check()
-            cameras = tuple(pipeline.stats() for pipeline in self._pipelines.values())
-            for camera in cameras:
+            stats = self._stats()
+            for camera in stats.cameras:
                 if self._said.get(camera.name) != (camera.state, camera.detail):
                     self._said[camera.name] = (camera.state, camera.detail)
                     self._send(
@@ -162,16 +180,5 @@ class Service:
                             detail=camera.detail,
                         )
                     )
-            self._send(
-                MediaStats(
-                    frames_encoded=sum(camera.frames_encoded for camera in cameras),
-                    viewers=sum(camera.viewers for camera in cameras),
-                    fps=max((camera.fps for camera in cameras), default=0.0),
-                    cameras=cameras,
-                    voice=self._voice.stats(),
-                    record=self._record.stats(),
-                    whip=self._outlets.stats(),
-                    whep=self._outlets.whep(),
-                )
-            )
+            self._send(stats)
             await asyncio.sleep(wire.HEARTBEAT_S)
