@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,10 @@ from agent.settings import in_force
 if TYPE_CHECKING:
     from agent.app import App
     from agent.uplink import Uplink
+
+
+Answers = dict[str, Callable[[], Any]]
+Told = dict[str, Callable[[dict[str, Any]], Any]]
 
 
 class Statements:
@@ -86,6 +91,10 @@ class Statements:
             unit=app.config.unit.id, mark=app.config.unit.mark, epoch=app.outbox.epoch.name,
             version=self._version, t=app.clock.now_ms(), alarms=app.engine.active(),
         )  # fmt: skip
+
+    def answers(self) -> tuple[Answers, Told]:
+        """What the control socket may be asked: by name alone, and with `args`."""
+        return {"status": self.report}, self._app.desk.selftest.answers()
 
     def report(self) -> dict[str, Any]:
         """The control socket's `status`."""
