@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,17 +27,13 @@ from agent.hub import Hub
 from agent.incident import record as incident
 from agent.media import wire
 from agent.media.host import MediaHost
-from agent.messages import (
-    Alarm,
-    Reading,
-)
+from agent.messages import Alarm, Reading
 from agent.mqtt import Message
 from agent.neighbours.part import NeighbourPart
 from agent.on_the_spot import OnTheSpot
 from agent.outbox import Outbox
 from agent.overlay import Overlay
 from agent.person.responder import Responder
-from agent.relay.relay import Relay
 from agent.rtc import Signalling, still_message
 from agent.settings import evidence
 from agent.settings.reconfigure import Reconfigure
@@ -53,6 +50,9 @@ from agent.vitals import Vitals
 from agent.watching import Watching
 from drivers.bus import Buses
 from drivers.ports import open_port
+
+if TYPE_CHECKING:
+    from agent.relay.relay import Relay
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +156,8 @@ class App:
         self._status_due = asyncio.Event()
         self.relay: Relay | None = None
         if config.relay.enabled:
+            from agent.relay.relay import Relay
+
             self.relay = Relay(
                 config.relay, unit, self.uplinks, self.clock, Path(config.store.dir),
                 self.outbox.tell, self.soon,
@@ -367,9 +369,7 @@ async def run(config: Config, remote: Remote) -> bool:
         stack.enter_context(app.incident)
         reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
         app.commands.verbs |= reconfigure.verbs()
-        await stack.enter_async_context(
-            control.serve(directory, {"status": app.says.report}, app.desk.selftest.answers())
-        )
+        await stack.enter_async_context(control.serve(directory, *app.says.answers()))
         if config.panel is not None:
             from drivers.panel import Panel
 

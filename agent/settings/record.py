@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from agent.media.record import config, sealing
+from agent.media.record import config
 
 _MB = msgspec.Meta(ge=16, le=10_000_000, description="16 to 10000000 MB")
 _FREE = msgspec.Meta(ge=0, le=10_000_000, description="0 to 10000000 MB")
@@ -34,6 +34,9 @@ class RecordConfig(config.RecordConfig, frozen=True, kw_only=True):
                 "locked_mb", f"expected at most max_mb ({self.max_mb}), read {self.locked_mb}"
             )  # fmt: skip
         if self.key_file and Path(self.key_file).exists():
+            # It brings 6 MB of cryptography, which few units need.
+            from agent.media.record import sealing
+
             try:
                 sealing.read_key(Path(self.key_file))
             except (OSError, ValueError) as error:
