@@ -57,10 +57,13 @@ export class Card {
     this.empty = el("p", "card-empty");
     this.place = el("span", "card-place");
     this.counts = el("span", "card-counts");
-    this.node = el("article", "card", this.head, this.person.node, this.orders.node,
+    this.node = el("article", "card", this.head,
+      el("div", "card-lines", this.person.node, this.orders.node),
       el("div", "card-body", el("div", "card-video", this.video.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
-      this.near.node, this.advice.node, this.ready.node, this.more.node, el("footer", "card-foot", this.place, this.counts));
+      this.near.node,
+      el("div", "card-lines", this.advice.node, this.ready.node, this.more.node,
+        el("footer", "card-foot", this.place, this.counts)));
     this.node.dataset.unit = id;
   }
 
@@ -85,6 +88,8 @@ export class Card {
     this.video.events = unit.state.events;
     this.video.reach(!unit.cutOff);
     this.video.update(unit.stills[camera], now);
+    const blind = Boolean(unit.state.status) && !camera && !this.video.talkable;
+    setClass(this.node, "blind", blind);
   }
 
   /** @param {Unit} unit @param {boolean} old @param {number} now */
