@@ -42,7 +42,7 @@ check: $(VENV)/.dev $(PAGE)  ## format, lint, types (Python and the page), units
 bench: $(VENV)/.dev $(PAGE)  ## the figures, as a table and in bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
-torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED=
+torture: $(VENV)/.dev  ## kills, cuts, a full disk, a wrong clock: nothing missing?  TORTURE_S=180 TORTURE_SEED= TORTURE_RELAY=
 	@$(BIN)/python -m tests.torture
 
 soak: $(VENV)/.dev  ## viewers come and go for SOAK_S=1800 seconds: do memory, handles or threads grow?

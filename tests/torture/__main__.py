@@ -1,4 +1,7 @@
-"""`make torture`: TORTURE_S seconds (180), TORTURE_SEED (random, printed)."""
+"""`make torture`: TORTURE_S seconds (180), TORTURE_SEED (random, printed).
+
+TORTURE_RELAY=1: the agent is behind a vehicle that relays it, and that is tortured too.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="outpost-torture-") as name:
         broker = Mosquitto.in_folder(program, Path(name))
         broker.start()
+        board = _board(program, Path(name)) if os.environ.get("TORTURE_RELAY") else None
         try:
             result = asyncio.run(
-                play(Path(name), broker, ordinary_agent(), seconds=seconds, seed=seed)
+                play(Path(name), broker, ordinary_agent(), seconds=seconds, seed=seed, board=board)
             )
         finally:
             broker.stop()
+            if board is not None:
+                board.stop()
     played = ", ".join(f"{name} {count}" for name, count in sorted(result.faults.items()))
     sys.stdout.write(
         f"{result.starts} starts; faults: {played}; void {result.void}, "
@@ -40,6 +46,14 @@ def main() -> int:
         f"{result.line()}\n"
     )
     return 0 if result.ok else 1
+
+
+def _board(program: str, folder: Path) -> Mosquitto:
+    """The broker on board, running."""
+    (folder / "board").mkdir()
+    board = Mosquitto.in_folder(program, folder / "board")
+    board.start()
+    return board
 
 
 if __name__ == "__main__":

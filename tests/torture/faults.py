@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.mosquitto import Mosquitto
 from tests.torture.link import BadLink
@@ -22,6 +22,8 @@ class Faults:
         self, unit: Unit, broker: Mosquitto, link: BadLink, rng: random.Random,
         only: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        self.more: Mapping[str, Fault] = {}
+        """What there is to break beside these."""
         self._unit, self._broker, self._link, self._rng = unit, broker, link, rng
         self._only = only
         self.played: dict[str, int] = {}
@@ -37,6 +39,7 @@ class Faults:
             "disk full": self._fill_disk,
             "disk full at the start": self._start_on_a_full_disk,
             "clock moved": self._move_clock,
+            **self.more,
         }
         name = self._rng.choice(sorted(self._only or faults))
         self.played[name] = self.played.get(name, 0) + 1
@@ -46,9 +49,12 @@ class Faults:
         await asyncio.sleep(self._rng.uniform(least_s, most_s))
 
     async def _kill_broker(self) -> None:
-        self._broker.kill()
+        await self.kill_broker(self._broker)
+
+    async def kill_broker(self, broker: Mosquitto) -> None:
+        broker.kill()
         await self._last(0.2, 2.0)
-        await asyncio.to_thread(self._broker.start)
+        await asyncio.to_thread(broker.start)
 
     async def _cut(self) -> None:
         self._link.cut = True

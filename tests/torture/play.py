@@ -18,6 +18,7 @@ from agent.messages import EpochStatus
 from agent.store import Store
 from tests.mosquitto import Mosquitto
 from tests.torture.faults import Faults
+from tests.torture.hub import Hub
 from tests.torture.link import BadLink
 from tests.torture.unit import ORG, UNIT, Unit
 from tests.waiting import until
@@ -62,28 +63,34 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 async def play(
     folder: Path, broker: Mosquitto, program: Sequence[str], *, seconds: float, seed: int,
     settle_s: float = SETTLE_S, only: Sequence[str] = (),
-    delay_s: float = 0.0,
+    delay_s: float = 0.0, board: Mosquitto | None = None,
 ) -> Result:  # fmt: skip
     """Torture an agent for so long, then let it settle and count.  `only`: these faults alone;
-    `delay_s`: each way of the link takes so long, so that something is always under way."""
+    `delay_s`: each way of the link takes so long, so that something is always under way; `board`:
+    the agent is at this broker, of a vehicle that relays it, and both are tortured too."""
     rng = random.Random(seed)
     unit = Unit(folder, program)
+    hub = None if board is None else Hub(folder, program, board)
     recorder = Recorder(Broker.from_url(broker.url), ORG, [UNIT], lambda _: None)
     async with BadLink(broker.port, rng) as link, asyncio.TaskGroup() as group:
         link.delay_s = delay_s
-        unit.configure(link.port)
+        unit.configure(link.port if board is None else board.port)
         tasks = [
             group.create_task(unit.feed(), name="feed"),
             group.create_task(recorder.run(), name="recorder"),
         ]
-        await unit.start()
         faults = Faults(unit, broker, link, rng, only)
+        if hub is not None:
+            await hub.start(link.port)
+            faults.more = hub.faults(faults)
+        await unit.start()
         await _break_things(faults, rng, seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settle_s):
                 await _drained(recorder, unit)
         await unit.end()
         made = await _settled(recorder, unit, settle_s)
+        exits = [unit.exit] if hub is None else [unit.exit, await hub.end()]
         for task in tasks:
             task.cancel()
     counts = recorder.counts(UNIT)
@@ -94,7 +101,7 @@ async def play(
         seed=seed, made=total, received=counts.received, missing=counts.missing,
         repeated=len(numbers) - len(set(numbers)), delivered_again=counts.repeated,
         alarms_late=len(late), void=max(0, counts.received - total), starts=unit.starts,
-        exit=unit.exit, faults=faults.played,
+        exit=next((code for code in exits if code), 0), faults=faults.played,
         slowest_ms=max((t.alarm.delay_ms or 0.0 for t in recorder.transitions), default=0.0),
     )  # fmt: skip
 

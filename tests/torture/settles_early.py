@@ -8,12 +8,13 @@ from typing import Any
 
 from agent.delivery import lanes
 from agent.delivery.batches import Batch
+from agent.delivery.channel import Lane
 from tests.torture import moved_clock
 
 _publish = lanes.Lanes._publish
 
 
-def publish(self: Any, batch: Batch, lane: lanes.Lane) -> None:
+def publish(self: Any, batch: Batch, lane: Lane) -> None:
     self._cursor.settle(batch.rows[0].epoch, [row.seq for row in batch.rows])
     _publish(self, batch, lane)
 

@@ -25,6 +25,24 @@ async def test_nothing_is_missing_whatever_breaks(tmp_path: Path, mosquitto: Mos
 
 
 @pytest.mark.timeout(240)
+async def test_nothing_is_missing_of_a_unit_behind_a_vehicle(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    seed = int(os.environ.get("TORTURE_SEED", random.randrange(1_000_000)))
+    folder = tmp_path / "board"
+    folder.mkdir()
+    board = Mosquitto.in_folder(mosquitto.program, folder)
+    board.start()
+    try:
+        result = await play(
+            tmp_path, mosquitto, ordinary_agent(), seconds=SECONDS, seed=seed, board=board
+        )
+    finally:
+        board.kill()
+    assert result.ok, f"{result.line()}; {result}"
+
+
+@pytest.mark.timeout(240)
 async def test_settling_before_the_acknowledgement_is_found(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

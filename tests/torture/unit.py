@@ -63,11 +63,14 @@ class Unit:
         self._process: asyncio.subprocess.Process | None = None
 
     def configure(self, link_port: int) -> None:
-        self._config.write_text(
+        self.write(
             _CONFIG.format(
                 unit=UNIT, org=ORG, store=self.store, port=self._line.link, link=link_port
             )
         )
+
+    def write(self, config: str) -> None:
+        self._config.write_text(config)
 
     async def start(self, *, disk_full: bool = False) -> None:
         """`disk_full`: from its first moment on, until `free_disk`."""
