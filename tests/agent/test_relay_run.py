@@ -30,6 +30,8 @@ async def test_a_kit_is_heard_through_its_vehicle_unchanged(
     ):
         there.vehicle.start()
         await there.vehicle.says("relay: listening")
+        whose = f'[unit]\ndivision = "420100"\nparent = "{VEHICLE}"\nincident = "wh-2026-017"\n'
+        there.kit.config.write_text(there.kit.config.read_text().replace("[unit]\n", whose))
         there.kit.start()
         await until(lambda: len(hq.of(KIT, Class.READINGS)) > 20, "readings arrive", 30)
         known = {(r.epoch, r.seq): r for r in board.of(KIT)}
@@ -48,6 +50,11 @@ async def test_a_kit_is_heard_through_its_vehicle_unchanged(
             "the vehicle says whom it relays",
         )
         assert hq.states[f"{KIT}/link/{VEHICLE}"]["state"] == "up"
+        told = hq.states[f"{KIT}/status"]
+        assert (told["division"], told["parent"], told["incident"]) == (
+            "420100", VEHICLE, "wh-2026-017"
+        )  # fmt: skip
+        assert {record.body.get("incident") for record in hq.of(KIT)} == {"wh-2026-017"}
         assert f"{KIT}/link/up" not in hq.states, "its own way says nothing here"
         await there.all_here(hq, "all of it arrives")
 
