@@ -40,12 +40,14 @@ def mistakes(path: Path) -> tuple[str, ...]:
 
 def remarks(path: Path) -> Iterator[str]:
     """A line for each source of a configuration without mistakes: how sure its driver is, and what
-    is known of its calibration; and one of the key that neighbours share, as it is on this
-    machine."""
+    is known of its calibration; one of how many limits a person has compared with print, and one of
+    the key that neighbours share, as it is on this machine."""
     document = Document.read(path)
     if "unit" not in document.data or document.data.keys() & {"site", "inject"}:
         return
     settings = config.load(path)
+    if any(map(evidence.is_gas_instrument, settings.sources)):
+        yield _limits(settings)
     if settings.neighbours.enabled:
         yield _neighbours(settings)
     for source in settings.sources:
@@ -61,6 +63,14 @@ def remarks(path: Path) -> Iterator[str]:
             by = f" by {table.calibrated_by}" if table.calibrated_by else ""
             line += f"; calibrated {table.calibrated}{by}, due {table.calibration.due}"
         yield line
+
+
+def _limits(settings: config.Config) -> str:
+    points = [*settings.set_points.values(), *settings.own_points.values()]
+    return (
+        f"limits {Path(settings.alarms.limits).stem}: a person has compared "
+        f"{sum(point.sure for point in points)} of {len(points)} quantities with the printed source"
+    )
 
 
 def _neighbours(settings: config.Config) -> str:

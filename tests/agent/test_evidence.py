@@ -101,6 +101,7 @@ def test_check_prints_evidence_and_calibration(tmp_path: Path, capsys: Capsys) -
     assert main(["check", str(path)]) == 0
     assert capsys.readouterr().out == (
         f"{path}: good\n"
+        "  limits responder: a person has compared 0 of 16 quantities with the printed source\n"
         "  source probe: modbus, from memory, accepted unverified; cl2, no calibration is known\n"
         "  source gas: winsen, from datasheet; cl2; calibrated 2026-05-31 by 张工, due 2026-11-27\n"
     )
