@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -212,6 +213,8 @@ def _checked(manifest: Manifest, root: Path | None) -> Config:
             raise ProvisionError(*_unstaged(error.mistakes, stage)) from error
         found = [line for uplink in tried.uplinks for line in _credentials(uplink, stage, root)]
         found += _neighbours(tried, stage, root)
+        tables = msgspec.to_builtins({"media": tried.media, "person": tried.person})
+        found += _files(tables, stage, root)
         if found:
             raise ProvisionError(*_unstaged(found, stage))
     return tried
@@ -259,6 +262,18 @@ def _neighbours(tried: Config, stage: Path, root: Path | None) -> Iterator[str]:
         keyfile.read(msgspec.structs.replace(near, key_file=str(there)), tried.unit)
     except ValueError as error:
         yield f"neighbours: {near.key_file}: {error}"
+
+
+def _files(tables: dict[str, Any], stage: Path, root: Path | None, at: str = "") -> Iterator[str]:
+    """Files that tables name (secrets of TURN, tokens, keys), and that are not there."""
+    for key, value in tables.items():
+        where = f"{at}.{key}" if at else key
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, dict):
+                yield from _files(one, stage, root, where)
+            elif key.endswith("_file") and one and _there(one, stage, root) is None:
+                if Path(one).is_relative_to(stage):
+                    yield f"{at}: {key}: {_lacks(one)}"
 
 
 def _lacks(path: str) -> str:

@@ -167,6 +167,47 @@ def test_the_key_that_neighbours_share_is_carried_and_looked_at(
     assert stat.S_IMODE((bench.etc / "credentials/neighbours").stat().st_mode) == 0o600
 
 
+MEDIA = """
+[[media.ice.server]]
+urls = ["turn:turn.example.net"]
+secret_file = "/etc/outpost/credentials/turn"
+[[media.whip]]
+name = "hq"
+url = "https://media.example.net/whip"
+token_file = "/etc/outpost/credentials/whip"
+[media.whep]
+token_file = "/etc/outpost/credentials/whep"
+[[camera]]
+name = "front"
+source = "scene"
+[person.selftest]
+key_file = "/etc/outpost/credentials/selftest"
+"""
+
+
+def test_secrets_of_video_and_selftest_are_carried_and_missed(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = bench.source / "agent.toml"
+    toml.write_text(toml.read_text() + MEDIA)
+    lacks = {"turn": "media.ice.server: secret_file", "whip": "media.whip: token_file",
+             "whep": "media.whep: token_file", "selftest": "person.selftest: key_file"}  # fmt: skip
+    assert bench.make() == 1
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(
+        f"{where}: there is no /etc/outpost/credentials/{name}, and the bundle brings none"
+        for name, where in lacks.items()
+    )
+    for name in lacks:
+        (bench.source / f"credentials/{name}").write_text(f"{SECRET}-{name}\n")
+    assert bench.make() == 0
+    assert bench.set_up() == 0
+    assert SECRET not in capsys.readouterr().out
+    for name in lacks:
+        path = bench.etc / f"credentials/{name}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.read_text() == f"{SECRET}-{name}\n"
+
+
 def test_a_key_may_be_given_as_text(bench: Bench) -> None:
     assert bench.make() == 0
     assert bench.set_up(trust=public(KEY)) == 0
