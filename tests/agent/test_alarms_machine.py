@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.alarms.engine import Engine
-from agent.alarms.standing import LATCHING, RANK_HIGHEST
+from agent.alarms.standing import LATCHING, RANK_HIGHEST, Cause
 from agent.alarms.validity import TRUSTED
 from agent.annunciator import OFF, SEEN, Annunciator
 from agent.messages import Alarm, AlarmState, Reading
@@ -22,6 +22,7 @@ POINTS = limits.load(places.named("limits", "responder")).points
 UNIT = {"cl2": "ppm", "combustible": "%LEL", "o2": "/100"}
 RANGE = {"cl2": 10.0, "combustible": 100.0, "o2": 30.0}
 SILENT_S = {"gas": 10.0, "head": 10.0}
+FROZEN_S = {"head": 6.0}
 SOURCE = {"cl2": "gas", "combustible": "head", "o2": "head"}
 VALUES = {
     "cl2": st.sampled_from([-2.0, 0.0, 0.3, 0.5, 0.6, 0.89, 0.9, 1.0, 1.4, 2.8, 9.9, 10.0]),
@@ -49,7 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.last: dict[str, Reading] = {}
 
     def make(self) -> Engine:
-        return Engine(POINTS, SILENT_S, self.at)
+        return Engine(POINTS, SILENT_S, self.at, frozen_s=FROZEN_S)
 
     def take(self, changes: list[Alarm]) -> None:
         self.horn.changed(changes)
@@ -116,6 +117,11 @@ class Machine(RuleBasedStateMachine):
                             self.seen = before
                             self.confirmed.discard(alarm.alarm)
                     self.take(changes)
+
+    @rule(code=st.sampled_from(["stel", "twa"]), holds=st.booleans())
+    def a_mean_is_judged(self, code: str, holds: bool) -> None:
+        cause = Cause(source="gas", quantity="cl2", code=code, t=self.utc)
+        self.take(self.engine.condition(cause, holds=holds))
 
     @rule()
     def calls_for_help(self) -> None:
