@@ -30,8 +30,6 @@ from bench.rig import BenchError, first_of
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 VIEWERS = (1, 2, 4, 8)
-PLAIN_VIEWERS = (1, 2, 4)
-"""Eight would need four cores."""
 WARM_UP_S = 5.0
 MEASURED_S = 8.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -145,8 +143,9 @@ class Ages:
             self.ms.append(blockcode.age_ms(code))
 
 
-async def watched(sender: Sender, count: int) -> tuple[float, Ages]:
-    """Share of a core, in per cent, and the ages that the first viewer saw."""
+async def watched(sender: Sender, count: int, least: float = 0.5) -> tuple[float, Ages]:
+    """Share of a core, in per cent, and the ages that the first viewer saw.  BenchError: it saw
+    less than this of the pictures."""
     ages, stop = Ages(), asyncio.Event()
 
     async def play(n: int) -> viewer.ViewerStats:
@@ -171,7 +170,7 @@ async def watched(sender: Sender, count: int) -> tuple[float, Ages]:
         await asyncio.gather(*tasks)
     for n in range(count):
         sender.close(f"v{count}-{n}")
-    if ages.seen < MEASURED_S * FPS * 0.5:
+    if ages.seen < MEASURED_S * FPS * least:
         raise BenchError(f"{count} viewers: {ages.seen} pictures in {MEASURED_S:g} s")
     return 100 * spent / took_s, ages
 
@@ -206,9 +205,10 @@ async def measure() -> list[Figure]:
     loopback.install()
     receive.install()
     other: dict[int, tuple[float, Ages]] = {}
-    for count in PLAIN_VIEWERS:
+    for count in VIEWERS:
         async with plain() as sender:
-            other[count] = await watched(sender, count)
+            # Eight of its encoders want more than two cores have.
+            other[count] = await watched(sender, count, least=0.0)
     # Only now: plain aiortc is not offered what it has never heard of.
     codecs.install()
     mine = {}
@@ -223,14 +223,14 @@ async def measure() -> list[Figure]:
 def _costs(
     mine: dict[int, tuple[float, Ages]], other: dict[int, tuple[float, Ages]]
 ) -> list[Figure]:
-    size = f"{WIDTH}x{HEIGHT} at {FPS}; other: aiortc with its relay, H.264"
     figures = [
         figure(
             f"video sender, viewers: {count}",
             mine[count][0],
-            other[count][0] if count in other else None,
+            other[count][0],
             "% CPU",
-            size,
+            f"{WIDTH}x{HEIGHT}, {mine[count][1].seen / MEASURED_S:.0f} pictures/s; other: aiortc"
+            f" with its relay, H.264, {other[count][1].seen / MEASURED_S:.0f} pictures/s",
         )
         for count in VIEWERS
     ]

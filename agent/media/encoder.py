@@ -73,6 +73,8 @@ class H264Encoder:
         self._limit_kbit_s = bitrate_kbit_s
         self._last_at = float("-inf")
         self._opened_at = time.monotonic()
+        self._planes = np.empty((height * 3 // 2, width), np.uint8)
+        """I420.  libx264 has taken what it needs when `encode` returns."""
         self._context = encoders.open_context(kind, width, height, fps, bitrate_kbit_s)
 
     def follow(self, kbit_s: float) -> None:
@@ -93,8 +95,11 @@ class H264Encoder:
 
     def encode(self, image: Image, at: float, *, keyframe: bool) -> list[Encoded]:
         """`image` (blue green red) made at `at` (`time.monotonic()` s)."""
-        planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
-        frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
+        cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420, dst=self._planes)
+        frame = av.VideoFrame.from_numpy_buffer(self._planes, "yuv420p")
+        if self.kind is not encoders.SOFTWARE:
+            # It may still be read while the next picture is made.
+            self._planes = np.empty_like(self._planes)
         # Two frames of one moment would be one frame to a receiver.
         at = self._last_at = max(self._last_at + 1 / CLOCK_RATE, at)
         frame.pts = round(at * CLOCK_RATE)

@@ -87,6 +87,8 @@ def open_context(
         "maxrate": str(bitrate_kbit_s * 1000),
         "bufsize": str(round(bitrate_kbit_s * 1000 * VBV_S)),
     }
+    # Now, at its full rate: x264 that began below never follows upward.
+    context.open()
     return context
 
 

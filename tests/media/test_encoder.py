@@ -98,3 +98,24 @@ def test_many_requests_are_one_keyframe() -> None:
     assert not gate.take(10.3)  # too early: kept
     assert gate.take(10.4)
     assert not gate.take(99.0)
+
+
+def made_kbit_s(encoder: H264Encoder, kbit_s: float, first: int, count: int) -> float:
+    scene = Scene(640, 360)
+    encoder.follow(kbit_s)
+    size = sum(
+        len(packet.data)
+        for n in range(first, first + count)
+        for packet in encoder.encode(scene.draw(n, n / FPS), n / FPS, keyframe=n == 0)
+    )
+    return size / 125 / (count / FPS)
+
+
+def test_an_encoder_that_begins_on_a_narrow_link_follows_when_it_widens() -> None:
+    encoder = H264Encoder(640, 360, FPS, 1000)
+    made_kbit_s(encoder, 100, 0, 50)
+    narrow = made_kbit_s(encoder, 100, 50, 50)
+    made_kbit_s(encoder, 1000, 100, 25)
+    wide = made_kbit_s(encoder, 1000, 125, 50)
+    assert narrow < 150
+    assert wide > 2 * narrow
