@@ -123,6 +123,46 @@ async def test_alarms_go_readings_become_roll_ups_and_come_themselves_later(
         assert changes[-1] == "full"
 
 
+async def test_what_one_center_can_afford_is_no_measure_for_another(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Two brokers; the budget of one is spent: it gets roll-ups, the other each reading at once."""
+    folder = tmp_path / "province"
+    folder.mkdir()
+    other = Mosquitto.in_folder(mosquitto.program, folder)
+    other.start()
+    configs = [
+        uplink_config(mosquitto.port, budget_mb_per_day=NOTHING_MB, name="province"),
+        uplink_config(other.port, name="county"),
+    ]
+    try:
+        async with (
+            center(mosquitto.port) as poor,
+            center(other.port) as rich,
+            unit(tmp_path / "store", *configs) as made,
+        ):
+            await until(lambda: all(one.state == "up" for one in made.uplinks), "both are up")
+            await thinned(made)
+            first = made.outbox.made + 1
+            rows = made.read(40)
+            made.alarms([alarm()])
+            await until(lambda: rows[-1].seq in covered(poor), "roll-ups stand for them")
+            await until(
+                lambda: {row.seq for row in rows} <= {r.seq for r in rich.of(Class.READINGS)},
+                "the other has each",
+            )
+            for heard in (poor, rich):
+                await until(lambda: len(heard.of(Class.ALARMS)) == 1, "the alarm is here")  # noqa: B023
+            assert not [r for r in poor.of(Class.READINGS) if r.seq >= first]
+            assert rollups(rich) == []
+            assert "thinned" not in rich.skipped
+            levels = [one.channel.ration.status().readings for one in made.uplinks]
+            assert levels == ["1min", "full"]
+            await until(lambda: made.uplinks[1].cursor.pending() == 0, "it has all of it")
+    finally:
+        other.stop()
+
+
 def _numbers(ranges: Ranges) -> list[int]:
     return [seq for first, last in ranges for seq in range(first, last + 1)]
 
