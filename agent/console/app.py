@@ -23,6 +23,7 @@ from agent.console.center import Center, NotReachedError
 from agent.console.commands import Commands
 from agent.console.drill import Drill
 from agent.console.live import Live, Update, encode
+from agent.console.media import Media
 from agent.console.options import MAP_FILE_URL, Options
 from agent.console.problem import problem
 from agent.console.stills import Stills
@@ -65,6 +66,7 @@ class Console:
         )
         self._commands = Commands(self._center, self._units, mark, self._sent)
         self._stills = Stills(self._commands, self._units)
+        self._media = Media(self._commands, self._units)
         self._whep = Whep(self._center, self._units, mark)
         self._drill = Drill(self._center)
         self._cards = Cards()
@@ -80,6 +82,7 @@ class Console:
         router.add_post("/api/drill/{action}", self._control)
         self._commands.add_routes(router)
         self._whep.add_routes(router)
+        self._media.add_routes(router)
         self._cards.add_routes(router)
         if self.options.map_file is not None:
             router.add_get(MAP_FILE_URL, self._map_file)
@@ -99,8 +102,14 @@ class Console:
             self._whep.feed(topic, payload)
         elif topic.path[0] == "still" and len(topic.path) == 2:
             self._tell(self._stills.feed(topic, payload, time.monotonic()))
+        elif topic.path[0] == "media" and len(topic.path) == 2:
+            self._media.feed(topic, payload)
         else:
-            self._tell(self._units.feed(topic, payload))
+            updates = self._units.feed(topic, payload)
+            for update in updates:
+                if update["type"] == "ack":
+                    self._media.take_ack(update["record"])
+            self._tell(updates)
 
     def _tell(self, updates: Iterable[Update]) -> None:
         for update in updates:

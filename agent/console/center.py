@@ -24,6 +24,7 @@ _FILTERS = (
     "alarms/active",
     "events",
     "media",
+    "media/+",
     "ack",
     "skipped",
     "rollups",

@@ -108,7 +108,8 @@ def verbs(
             ) from error
         except ValueError as error:
             raise RefusedError("unavailable", str(error)) from error
-        return {"size": item.size, "digest": item.digest, "sent": end - args.offset}
+        return {"size": item.size, "digest": item.digest, "sent": end - args.offset,
+                "media_type": item.media_type}  # fmt: skip
 
     def record(args: RecordArgs, by: str, _uplink: Any) -> dict[str, Any]:
         assert recorder is not None

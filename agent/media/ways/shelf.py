@@ -7,7 +7,6 @@ its digest as ETag, so that a fetch that was cut off goes on where it was, of th
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 from aiohttp import hdrs, web
 
+from agent.byte_range import parsed
 from agent.media.record import sidefile
 from agent.media.record.sidefile import Side
 from agent.media.ways.whep import Refusal, Whep
@@ -25,7 +25,6 @@ PIECE_BYTES = 256 * 1024
 AUDIT_S = 60.0
 """A player asks for many parts of one recording: it is told once in this time."""
 METHODS = "GET, HEAD, OPTIONS"
-RANGE = re.compile(r"\Abytes=(\d*)-(\d*)\Z")
 
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -110,7 +109,7 @@ class Shelf:
         first, last, status = 0, size - 1, 200
         same = request.headers.get(hdrs.IF_RANGE, etag) == etag
         wanted = request.headers.get(hdrs.RANGE, "")
-        if wanted and same and (part := parsed(wanted, size)) is not None:
+        if wanted and same and (part := _part(wanted, size)) is not None:
             (first, last), status = part, 206
             headers[hdrs.CONTENT_RANGE] = f"bytes {first}-{last}/{size}"
         headers[hdrs.CONTENT_LENGTH] = str(last - first + 1)
@@ -128,24 +127,12 @@ class Shelf:
             self._on_fetch(side.id, side.camera, who)
 
 
-def parsed(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a Range; None where it is to be ignored (several parts, another
-    unit).  Refusal 416: it lies outside."""
-    found = RANGE.match(header.strip())
-    if found is None or found.groups() == ("", ""):
-        return None
-    first, last = found.groups()
-    if not first:
-        begin, end = max(0, size - int(last)), size - 1
-    else:
-        begin, end = int(first), min(size - 1, int(last) if last else size - 1)
-    if begin > end or begin >= size:
-        if first and last and int(last) < int(first):
-            return None
-        raise Refusal(
-            416, f"{header!r} lies outside of {size} bytes", Content_Range=f"bytes */{size}"
-        )
-    return begin, end
+def _part(header: str, size: int) -> tuple[int, int] | None:
+    """Refusal 416: it lies outside."""
+    try:
+        return parsed(header, size)
+    except ValueError as error:
+        raise Refusal(416, str(error), Content_Range=f"bytes */{size}") from error
 
 
 def _reads(handler: Handler) -> Handler:

@@ -15,8 +15,6 @@ import msgspec
 import pytest
 
 from agent.media.ways.config import WhepConfig
-from agent.media.ways.shelf import parsed
-from agent.media.ways.whep import Refusal
 from tests.media.conftest import Watched, running
 from tests.media.record.rig import closed, config, probe
 from tests.media.ways.coturn import free_port
@@ -109,22 +107,3 @@ async def test_nobody_else_learns_anything(tmp_path: Path) -> None:
         async with http.delete(f"{url}/recordings/{side.id}") as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
         assert media.count("fetched") == 0
-
-
-@pytest.mark.parametrize(
-    ("header", "part"),
-    [
-        ("bytes=0-0", (0, 0)), ("bytes=5-", (5, 9)), ("bytes=-3", (7, 9)), ("bytes=0-99", (0, 9)),
-        ("bytes=-99", (0, 9)), ("bytes=0-1,3-4", None), ("lines=1-2", None), ("bytes=-", None),
-        ("bytes=5-2", None),
-    ],
-)  # fmt: skip
-def test_which_bytes_are_meant(header: str, part: tuple[int, int] | None) -> None:
-    assert parsed(header, 10) == part
-
-
-@pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-20", "bytes=-0"])
-def test_what_lies_outside_is_told(header: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        parsed(header, 10)
-    assert caught.value.status == 416
