@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from agent import mqtt
 from agent.broker import Broker
 from agent.drill.proxy import LinkState, Proxy
 from agent.mqtt import Message, MqttError, Will, connect
+from agent.mqtt.client import DSCP_CS4, PRIORITY_INTERACTIVE, TCP_THIN_LINEAR_TIMEOUTS, prefer
 from tests.agent.brokers import (
     CONNECT,
     PUBLISH,
@@ -315,3 +317,16 @@ async def test_a_broker_that_refuses_both_is_quoted() -> None:
         assert await refusal(at(port)) == (
             f"mqtt://127.0.0.1:{port} refused the login: Not authorized"
         )
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_its_socket_says_how_urgent_it_is(family: socket.AddressFamily) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        prefer(sock)
+        assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == DSCP_CS4 << 2
+        if family == socket.AF_INET6:
+            assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == DSCP_CS4 << 2
+        priority = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY)
+        assert priority == PRIORITY_INTERACTIVE
+        assert sock.getsockopt(socket.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
