@@ -3,9 +3,12 @@ board.  All that the center hears of the unit comes through it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent.control import ask
 from tests.mosquitto import Mosquitto
 from tests.torture.faults import Fault, Faults
 from tests.torture.unit import ORG, Unit
@@ -62,6 +65,21 @@ class Hub:
             "vehicle killed": self._vehicle.kill,
             "broker on board killed": lambda: faults.kill_broker(self._board),
         }
+
+    async def holds(self) -> int:
+        """Records of the unit that the center has not acknowledged: some may have been told of as
+        thinned, and are no gap, but have still to come."""
+        try:
+            answer = await ask(self._vehicle.store, "status")
+        except OSError:
+            return 1
+        return int(answer["relay"]["pending"]["center"])
+
+    async def drained(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while await self.holds():  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
 
     async def end(self) -> int | None:
         """The vehicle's exit."""

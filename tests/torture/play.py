@@ -20,7 +20,7 @@ from tests.mosquitto import Mosquitto
 from tests.torture.faults import Faults
 from tests.torture.hub import Hub
 from tests.torture.link import BadLink
-from tests.torture.unit import ORG, UNIT, Unit
+from tests.torture.unit import HZ, ORG, UNIT, Unit
 from tests.waiting import until
 
 CALM_S = (0.3, 2.5)
@@ -87,8 +87,10 @@ async def play(
         await _break_things(faults, rng, seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settle_s):
-                await _drained(recorder, unit)
+                await _drained(recorder, unit, hub)
         await unit.end()
+        if hub is not None:
+            await hub.drained(settle_s)
         made = await _settled(recorder, unit, settle_s)
         exits = [unit.exit] if hub is None else [unit.exit, await hub.end()]
         for task in tasks:
@@ -113,9 +115,14 @@ async def _break_things(faults: Faults, rng: random.Random, seconds: float) -> N
         await faults.one()
 
 
-async def _drained(recorder: Recorder, unit: Unit) -> None:
-    """The agent has no backlog, and the center no gap."""
-    while await unit.pending() or not _is_calm(recorder):  # noqa: ASYNC110 - another process
+async def _drained(recorder: Recorder, unit: Unit, hub: Hub | None) -> None:
+    """Neither the agent nor its vehicle has a backlog, and the center has no gap."""
+
+    async def waits() -> bool:
+        behind = 0 if hub is None else await hub.holds()
+        return bool(await unit.pending()) or behind > HZ or not _is_calm(recorder)
+
+    while await waits():  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.1)
 
 
