@@ -11,7 +11,7 @@ from bench.figure import Figure, figure
 from bench.rig import FLOOR_TOPIC, ORG, UNIT, Rig, first_of, gauge, rig, running, subscribed
 
 STARTS = 7
-LIMIT_S = 1.0
+LIMIT_S = 0.4
 
 
 async def seconds_to_publish(bench: Rig, command: list[str], topic: str) -> float:
@@ -50,5 +50,8 @@ async def measure() -> list[Figure]:
             "s",
             f"{note}; other: bench/floor.py",
         ),
-        figure("start to first PUBLISH, limit", max(ours), LIMIT_S, "s", f"slowest of {STARTS}"),
-    ]
+        figure(
+            "start to first PUBLISH, limit", statistics.median(ours), LIMIT_S, "s",
+            f"{note}; other: the aim",
+        ),
+    ]  # fmt: skip

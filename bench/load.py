@@ -27,6 +27,8 @@ from bench.rig import (
 RECORDS_PER_S = 10
 SETTLE_S = 5
 SECONDS = 30
+MEMORY_MB = 45.0
+CPU_PERCENT = 1.0
 
 
 def cpu_s(pid: int) -> float:
@@ -61,10 +63,11 @@ async def measure() -> list[Figure]:
             ):
                 pids = (agent.pid, floor.pid)
                 start = time.monotonic()
-                used = [0.0, 0.0]
+                used, early = [0.0, 0.0], 0.0
                 for number in range((SETTLE_S + SECONDS) * RECORDS_PER_S):
                     if number == SETTLE_S * RECORDS_PER_S:
                         used = [cpu_s(pid) for pid in pids]
+                        early = memory_mb(agent.pid)[0]
                         records.update(dict.fromkeys(records, 0))
                     one.play(number % 100)
                     other.play(number % 100)
@@ -85,4 +88,10 @@ async def measure() -> list[Figure]:
         figure("memory RSS", memory[0][0], memory[1][0], "MB", note),
         figure("memory PSS", memory[0][1], memory[1][1], "MB", note),
         figure("CPU", cpu[0], cpu[1], "% of a core", note),
-    ]
+        figure("memory RSS, limit", memory[0][0], MEMORY_MB, "MB", "other: the aim"),
+        figure("CPU, limit", cpu[0], CPU_PERCENT, "% of a core", "other: the aim"),
+        figure(
+            "memory RSS at the end of the load", memory[0][0], early, "MB",
+            f"other: the same agent {SECONDS} s before",
+        ),
+    ]  # fmt: skip
