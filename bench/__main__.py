@@ -31,13 +31,13 @@ def measured_by(name: str) -> str | None:
     if name in MEASUREMENTS:
         return name
     found = [
-        (len(row), module)
+        (name.startswith(row), len(row), module)
         for module, rows in MEASUREMENTS.items()
         for row in rows
         if name.startswith(row) or row.startswith(name)
     ]
     # `memory RSS, a million waiting` is the row of `waiting`, not that of `load`.
-    return max(found)[1] if found else None
+    return max(found)[2] if found else None
 
 
 def _known(name: str) -> str:
