@@ -14,6 +14,8 @@ from agent import __version__
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
+SWITCH_S = 0.0005
+"""Python's own 0.005 s is all the time that an alarm may take (bench/lamp.py)."""
 VERBS = {
     "drill": ("agent.drill", "a drill on this machine 本机演练"),
     "console": ("agent.console", "the page of a small command post 指挥页面"),
@@ -85,6 +87,8 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.write(describe(settings) + remote.described())
         return 0
     log.set_up(settings.log)
+    # A thread that writes may hold the loop, and an alarm with it, for no longer than this.
+    sys.setswitchinterval(SWITCH_S)
     failures: list[str] = []
     again = False
     try:

@@ -23,6 +23,11 @@ def told(heard: Center) -> dict[str, Any]:
     return found
 
 
+def far(heard: Center) -> dict[str, Any]:
+    found: dict[str, Any] = told(heard).get("exceedance") or {}
+    return found
+
+
 async def test_upwind_and_how_far_the_last_exceedance_is(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
@@ -66,10 +71,9 @@ async def test_upwind_and_how_far_the_last_exceedance_is(
             lat, lon = beside(HERE, 90.0, 400.0)
             gnss.set(lat=lat, lon=lon, speed=8.0)
             await until(lambda: told(heard).get("no_upwind") == "apparent", "it moves", 20)
-            far = lambda: told(heard).get("exceedance", {})  # noqa: E731
-            await until(lambda: abs(far().get("distance_m", 0) - 400) < 20, "and is far", 20)
-            assert abs(far()["bearing_deg"] - 270) < 5
-            assert far()["alarm"].startswith("gas1/cl2/")
+            await until(lambda: abs(far(heard).get("distance_m", 0) - 400) < 20, "and is far", 20)
+            assert abs(far(heard)["bearing_deg"] - 270) < 5
+            assert far(heard)["alarm"].startswith("gas1/cl2/")
             assert await unit.stop() == 0
         for task in playing:
             task.cancel()

@@ -53,8 +53,8 @@ def alarms_of(unit: str) -> list[dict[str, Any]]:
             ))  # fmt: skip
     found.append(page_server.alarm("silent", 4, source="wxt", quantity="wind_speed", since=t))
     found.append(page_server.alarm("battery", 5, source="power", quantity="battery", since=t))
-    if (code := CALLERS.get(unit)) is not None:
-        found.append(page_server.alarm(code, 2, source="person", quantity=code, since=t))
+    if (call := CALLERS.get(unit)) is not None:
+        found.append(page_server.alarm(call, 2, source="person", quantity=call, since=t))
     return found
 
 
