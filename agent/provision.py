@@ -54,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make BUNDLE of agent.toml, credentials/ and limits/ in FOLDER",
     )  # fmt: skip
     parser.add_argument("--key", type=Path, metavar="FILE", help="private key (PEM) for --make")
+    parser.add_argument(
+        "--at-unit", action="append", default=[], metavar="FILE",
+        help="with --make: a file that is made at the unit and stays there (credentials/unit.key)",
+    )  # fmt: skip
     parser.add_argument("--by", default="", help="who makes it, for the unit's record")
 
 
@@ -99,7 +103,7 @@ def _make(args: argparse.Namespace) -> Iterator[str]:
             raise ProvisionError(f"{path}: expected text (PEM, TOML, a password)") from error
     made = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(made=made, by=args.by, files=files)
-    settings = _checked(manifest, None)
+    settings = _checked(manifest, None, args.at_unit)
     try:
         packed = pack(manifest, key)
     except BundleError as error:
@@ -196,8 +200,9 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 # -- whether it would run ------------------------------------------------------------------------
 
 
-def _checked(manifest: Manifest, root: Path | None) -> Config:
-    """ProvisionError holds every mistake.  The files are tried in a folder of their own."""
+def _checked(manifest: Manifest, root: Path | None, at_unit: Sequence[str] = ()) -> Config:
+    """ProvisionError holds every mistake.  The files are tried in a folder of their own; those of
+    `at_unit` cannot be."""
     with tempfile.TemporaryDirectory(prefix="outpost-") as name:
         stage = Path(name)
         for file, text in manifest.files.items():
@@ -215,7 +220,8 @@ def _checked(manifest: Manifest, root: Path | None) -> Config:
         found += _neighbours(tried, stage, root)
         tables = msgspec.to_builtins({"media": tried.media, "person": tried.person})
         found += _files(tables, stage, root)
-        if found:
+        known = tuple(_lacks(f"{stage}/{FOLDER}/{name}") for name in at_unit)
+        if found := [line for line in found if not line.endswith(known)]:
             raise ProvisionError(*_unstaged(found, stage))
     return tried
 
@@ -239,7 +245,8 @@ def _credentials(uplink: UplinkConfig, stage: Path, root: Path | None) -> Iterat
             signing.public_key(str(there) if there else signer)
         except ValueError as error:
             yield f"uplink {uplink.name}: signers: {error}"
-    if uplink.tls and (bool(given["cert_file"]) == bool(uplink.cert_file)):
+    own = (("cert_file", uplink.cert_file), ("key_file", uplink.key_file))
+    if uplink.tls and all(given[key] or not path for key, path in own):
         try:
             Tls(
                 ca_file=given["ca_file"], cert_file=given["cert_file"], key_file=given["key_file"]

@@ -331,10 +331,12 @@ def test_what_would_not_run_is_not_made(
 
 def test_what_the_bundle_does_not_bring_may_be_there(bench: Bench) -> None:
     """A key that was made at the unit and never left it."""
-    files = {p.relative_to(bench.source).as_posix(): p.read_text()
-             for p in bench.source.rglob("*") if p.is_file()}  # fmt: skip
-    own = files.pop("credentials/unit.key")
-    bench.bundle.write_bytes(pack(Manifest(made="2026-11-24", by="hq", files=files), KEY))
+    path = bench.source / "credentials" / "unit.key"
+    own = path.read_text()
+    path.unlink()
+    assert bench.make() == 1
+    assert bench.make("--at-unit", "credentials/other.key") == 1
+    assert bench.make("--at-unit", "credentials/unit.key") == 0
     assert bench.set_up() == 1
     (bench.etc / "credentials").mkdir(parents=True)
     (bench.etc / "credentials" / "unit.key").write_text(own)
