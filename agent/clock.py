@@ -37,6 +37,11 @@ def boottime_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def boottime_s() -> float:
+    """The same in seconds: it goes on through a restart of the agent and through suspend."""
+    return boottime_ms() / 1000
+
+
 def boot_id() -> str:
     """The kernel's name for this boot; CLOCK_BOOTTIME of another boot says nothing."""
     try:

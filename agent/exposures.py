@@ -14,7 +14,7 @@ from agent.alarms import exposure
 from agent.alarms.engine import Engine
 from agent.alarms.exposure import Saved, Shift, Wearer
 from agent.alarms.standing import Cause
-from agent.clock import UnitClock, boottime_ms
+from agent.clock import UnitClock, boottime_s
 from agent.messages import Alarm, Clock, Exposure, Reading
 from agent.store import Store
 
@@ -70,7 +70,7 @@ class Exposures:
         if kept is not None:
             gap_s = self._gap_s(kept)
             self._shift = Shift.restore(
-                kept.shift, self._engine.point, self._hold_s, _now_s() - gap_s - kept.shift.at
+                kept.shift, self._engine.point, self._hold_s, boottime_s() - gap_s - kept.shift.at
             )
             if kept.configured != self._configured and self._configured != self._shift.wearer:
                 self._close("configuration", self._configured, "")
@@ -89,11 +89,11 @@ class Exposures:
 
     def reading(self, reading: Reading, age_s: float) -> None:
         """In the turn of the sample; its frame began `age_s` ago."""
-        self._tell(self._shift.reading(reading, _now_s() - age_s, self._clock.now_ms()))
+        self._tell(self._shift.reading(reading, boottime_s() - age_s, self._clock.now_ms()))
 
     def tick(self) -> None:
         """At least each few seconds: a minute may have ended."""
-        now = _now_s()
+        now = boottime_s()
         if now < self._shift.next_tick():
             return
         self._tell(self._shift.tick(now, self._clock.now_ms()))
@@ -107,12 +107,12 @@ class Exposures:
         """Each minute, and at a stop: a power cut costs no more than that."""
         kept = _Kept(
             boot=self._clock.boot, utc_ms=self._clock.now_ms(), clock=self._clock.source,
-            configured=self._configured, shift=self._shift.save(_now_s()),
+            configured=self._configured, shift=self._shift.save(boottime_s()),
         )  # fmt: skip
         self._store.keep(KEPT, msgspec.msgpack.encode(kept), urgent=urgent)
 
     def report(self) -> Exposure:
-        now = _now_s()
+        now = boottime_s()
         self._tell(self._shift.tick(now, self._clock.now_ms()))
         return self._shift.report(now, self._clock.now_ms())
 
@@ -141,7 +141,7 @@ class Exposures:
         return report
 
     def _new(self, wearer: Wearer) -> Shift:
-        return Shift(wearer, _now_s(), self._clock.now_ms(), self._engine.point, self._hold_s)
+        return Shift(wearer, boottime_s(), self._clock.now_ms(), self._engine.point, self._hold_s)
 
     def _tell(self, changes: list[tuple[Cause, bool]]) -> None:
         for cause, holds in changes:
@@ -166,14 +166,10 @@ class Exposures:
         """Seconds since it was kept.  After a power cut only a clock that goes on without power
         knows; where none does, nothing passes: a dose is then never too small for a gap."""
         if kept.boot and kept.boot == self._clock.boot:
-            return max(0.0, _now_s() - kept.shift.at)
+            return max(0.0, boottime_s() - kept.shift.at)
         if Clock.FREE in (kept.clock, self._clock.source):
             return 0.0
         return max(0.0, (self._clock.now_ms() - kept.utc_ms) / 1000)
-
-
-def _now_s() -> float:
-    return boottime_ms() / 1000
 
 
 def _cause_of(alarm: Alarm, t: int) -> Cause:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.alarms.engine import UNIT, Engine
 from agent.alarms.standing import Cause
 from agent.alarms.timekeeping import CODES, Timekeeping
-from agent.clock import UnitClock, boottime_ms
+from agent.clock import UnitClock, boottime_s
 from agent.messages import Alarm, Clock
 from agent.store import Store
 
@@ -26,7 +26,7 @@ class Vitals:
 
     def check(self) -> list[Alarm]:
         """The transitions of this moment."""
-        now_s, t = boottime_ms() / 1000, self._clock.now_ms()
+        now_s, t = boottime_s(), self._clock.now_ms()
         held = set(self._timekeeping.holding(now_s, t, unset=self._clock.source is Clock.FREE))
         if not self._store.trouble:
             self._refuses_since = None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent.annunciator import Prompt
-from agent.clock import UnitClock, boottime_ms
+from agent.clock import UnitClock, boottime_s
 from agent.messages.orders import ShownMessage, Task, Urgency
 from agent.orders.notes import Note, Notes
 from agent.orders.tasks import Tasks
@@ -62,7 +62,7 @@ class Orders:
             return
         same_boot = kept.boot == self._clock.boot != ""
         for note in kept.notes:
-            since = note.since if same_boot else now_s()
+            since = note.since if same_boot else boottime_s()
             self._notes.put(msgspec.structs.replace(note, since=since))
         for task in kept.tasks:
             self._tasks.put(task)
@@ -74,7 +74,7 @@ class Orders:
         shown = ShownMessage(
             id=secrets.token_hex(4), text=text, urgency=urgency, by=by, t=self._clock.now_ms()
         )
-        self._notes.put(Note(shown=shown, within_s=within_s, since=now_s()))
+        self._notes.put(Note(shown=shown, within_s=within_s, since=boottime_s()))
         self._event("message_delivered", text, message=shown.id, by=by, urgency=urgency.value)
         self._say("message", _rank(urgency), text=text)
         return shown
@@ -82,7 +82,7 @@ class Orders:
     def confirm(self, name: str, by: str) -> float:
         """Somebody at the unit has read it; how many seconds it took.  LookupError."""
         note = self._notes.confirm(name)
-        took_s = round(now_s() - note.since, 1)
+        took_s = round(boottime_s() - note.since, 1)
         self._event("message_confirmed", "", message=name, by=by, took_s=took_s)
         return took_s
 
@@ -109,7 +109,7 @@ class Orders:
 
     def tick(self) -> None:
         """Each second or so."""
-        for note in self._notes.late(now_s()):
+        for note in self._notes.late(boottime_s()):
             self._event(
                 "message_unconfirmed", f"nobody has confirmed it within {note.within_s:g} s",
                 message=note.shown.id,
@@ -160,7 +160,3 @@ class Orders:
 
 def _rank(urgency: Urgency) -> float:
     return RANK_URGENT if urgency is Urgency.URGENT else RANK
-
-
-def now_s() -> float:
-    return boottime_ms() / 1000

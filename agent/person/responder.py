@@ -16,7 +16,7 @@ from agent.alarms.standing import Cause
 from agent.alarms.zones import CODES as ZONE_CODES
 from agent.alarms.zones import Zone
 from agent.annunciator import CHECK_IN, CODE, CONFIRMED, PREALARM, Prompt
-from agent.clock import UnitClock, boottime_ms
+from agent.clock import UnitClock, boottime_s
 from agent.messages import Alarm, Reading
 from agent.messages.person import PersonStatus
 from agent.person.areas import Areas
@@ -64,7 +64,7 @@ class Responder:
     ) -> None:
         """`on_change`: the status is worth telling anew; `unprotected`: agent.alarms.protection's
         answer of this moment."""
-        at = now_s()
+        at = boottime_s()
         in_force = rules(config, profile)
         self.tell: Callable[[Stage, bool], None] = lambda stage, silent: None
         """Tells the caller for help, at the unit."""
@@ -90,7 +90,7 @@ class Responder:
     def begin(self, stored: Mapping[str, bytes] | None = None) -> None:
         """Go on as before the restart; what stood and is judged here no more has gone.  Once more,
         with what it held, where the store could be opened only later."""
-        at, active = now_s(), self._engine.active()
+        at, active = boottime_s(), self._engine.active()
         kept = self._read(self._store.kept if stored is None else stored)
         same_boot = kept is not None and kept.boot == self._clock.boot != ""
         self.watch.restore(active, kept.still if kept is not None else 0.0, at)
@@ -110,7 +110,7 @@ class Responder:
 
     def reading(self, reading: Reading, age_s: float) -> None:
         """In the turn of the sample; its frame began `age_s` ago."""
-        at, t = now_s() - age_s, self._clock.now_ms()
+        at, t = boottime_s() - age_s, self._clock.now_ms()
         self.watch.reading(reading, at, t)
         if self.areas.reading(reading, t):
             self.keep()
@@ -118,7 +118,7 @@ class Responder:
 
     def tick(self) -> None:
         """At least twice a second."""
-        at = now_s()
+        at = boottime_s()
         self.watch.tick(at, self._clock.now_ms())
         self.calls.tick(at)
         self.unprotected = self._unprotected()
@@ -135,7 +135,7 @@ class Responder:
     def changed(self, changes: list[Alarm]) -> None:
         """What became of alarms: a call for help may have been answered."""
         before = self.calls.call
-        self.calls.changed(changes, now_s())
+        self.calls.changed(changes, boottime_s())
         if self.calls.call is not before:
             self.keep(urgent=True)
 
@@ -143,17 +143,17 @@ class Responder:
 
     def call(self, by: str, *, silent: bool = False) -> None:
         """Help is called for."""
-        self.calls.make(now_s(), silent=silent, by=by)
+        self.calls.make(boottime_s(), silent=silent, by=by)
         self.keep(urgent=True)
 
     def begin_code(self) -> bool:
         """SOS was held for long while a call stands: its code may follow."""
-        return self.calls.begin_code(now_s())
+        return self.calls.begin_code(boottime_s())
 
     def pressed(self) -> bool:
         """The wearer's own acknowledge button; True where it is a digit of a code, and no
         acknowledgement."""
-        at = now_s()
+        at = boottime_s()
         if self.calls.code.entering:
             self.calls.code.press(at)
             return True
@@ -164,7 +164,7 @@ class Responder:
 
     def check_in(self, by: str) -> None:
         """Somebody says that the wearer is well."""
-        self.watch.checked(now_s(), self._clock.now_ms(), by)
+        self.watch.checked(boottime_s(), self._clock.now_ms(), by)
         self.keep()
         self._on_change()
 
@@ -195,14 +195,14 @@ class Responder:
         """What the wearer is told that is no alarm."""
         asked = (
             (self.calls.code.entering, CODE),
-            (self.calls.confirmed_now(now_s()), CONFIRMED),
+            (self.calls.confirmed_now(boottime_s()), CONFIRMED),
             (self.watch.motion.state is State.PREALARM, PREALARM),
             (self.watch.due is Due.DUE, CHECK_IN),
         )
         return [prompt for holds, prompt in asked if holds]
 
     def status(self) -> PersonStatus:
-        at, t, watch = now_s(), self._clock.now_ms(), self.watch
+        at, t, watch = boottime_s(), self._clock.now_ms(), self.watch
         alarm_at = watch.motion.alarm_at()
         due = None if watch.due is Due.OFF else t + round((watch.check_in.due_at - at) * 1000)
         return PersonStatus(
@@ -216,7 +216,7 @@ class Responder:
 
     def keep(self, *, urgent: bool = False) -> None:
         """Hand what must survive to the disk."""
-        self._kept_at = now_s()
+        self._kept_at = boottime_s()
         kept = _Kept(
             boot=self._clock.boot, check_in_due=self.watch.check_in.due_at,
             still=self.watch.motion.still, zones=tuple(self.areas.drawn()),
@@ -244,7 +244,3 @@ class Responder:
         except msgspec.DecodeError as error:
             log.error("what was kept of the wearer cannot be read: %s", error)
             return None
-
-
-def now_s() -> float:
-    return boottime_ms() / 1000

@@ -57,7 +57,7 @@ class World:
         self.boot_s = 100.0
         self.utc_ms = 1_795_000_000_000
         self.clock = Clock.NTP
-        monkeypatch.setattr(exposures, "boottime_ms", lambda: round(self.boot_s * 1000))
+        monkeypatch.setattr(exposures, "boottime_s", lambda: self.boot_s)
 
     def passes(self, seconds: float) -> None:
         self.boot_s += seconds

@@ -259,7 +259,7 @@ class Self:
         self.clock: Any = SimpleNamespace(source=Clock.NTP, now_ms=lambda: round(self.now_s * 1000))
         self.engine = Engine({}, {}, 0.0)
         self.vitals = Vitals(self.engine, self, self.clock)  # type: ignore[arg-type]
-        monkeypatch.setattr(vitals, "boottime_ms", lambda: round(self.now_s * 1000))
+        monkeypatch.setattr(vitals, "boottime_s", lambda: self.now_s)
 
     def passes(self, seconds: float) -> list[tuple[str, str]]:
         self.now_s += seconds

@@ -130,14 +130,14 @@ async def test_nobody_far_away_confirms_for_who_has_not_read_it(
 async def test_that_nobody_has_confirmed_it_is_an_event(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from agent import clock
     from agent.orders import book
 
     given = tables(mosquitto.port, VERBS, media=False)
     async with center(mosquitto.port) as heard, whole(tmp_path, given):
         heard.command("message", {"text": "x", "within_s": 5}, id="m")
         name = (await done(heard, "m"))["result"]["message"]
-        real = book.now_s
-        monkeypatch.setattr(book, "now_s", lambda: real() + 5.0)
+        monkeypatch.setattr(book, "boottime_s", lambda: clock.boottime_s() + 5.0)
         told = await said(heard, "message_unconfirmed", message=name)
         assert told["detail"] == "nobody has confirmed it within 5 s"
         await until(
