@@ -134,6 +134,7 @@ class Connection:
             future.set_result(0)
         else:
             self._acks[info.mid] = future
+        self._wire.flush()
 
     def _put_held(self) -> None:
         while self._held and len(self._acks) < self.receive_maximum and not self.lost.done():

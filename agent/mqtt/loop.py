@@ -26,6 +26,8 @@ class LoopSocket:
         self._on_nonsense = on_nonsense
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
+        self._waits_for_room = False
+        """The selector tells when the socket takes more."""
         self._misc: asyncio.TimerHandle | None = None
         self._misc_s = min(MISC_S[1], max(MISC_S[0], client.broker.keepalive_s / 5))
 
@@ -40,7 +42,7 @@ class LoopSocket:
         client.on_socket_unregister_write = self._handle_unregister_write
         self._loop.add_reader(self._socket, self._readable)
         if client.want_write():
-            self._handle_register_write(None, None, self._socket)
+            self._loop.call_soon(self._write_on)
         self._misc = self._loop.call_later(self._misc_s, self._housekeep)
         self._readable()
 
@@ -51,7 +53,9 @@ class LoopSocket:
             self._misc = None
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            if self._waits_for_room:
+                self._loop.remove_writer(self._socket)
+                self._waits_for_room = False
             self._socket = None
 
     def fileno(self) -> int | None:
@@ -78,10 +82,24 @@ class LoopSocket:
     def _handle_close(self, _client: Any, _data: Any, _socket: Any) -> None:
         self.detach()
 
-    def _handle_register_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        if self._socket is not None:
-            self._loop.add_writer(sock, self._client.loop_write)
+    def _handle_register_write(self, _client: Any, _data: Any, _socket: Any) -> None:
+        # A socket nearly always has room: to ask the selector first costs two system calls and a
+        # turn of the loop for each message.
+        self._loop.call_soon(self._write_on)
 
     def _handle_unregister_write(self, _client: Any, _data: Any, sock: Any) -> None:
-        if self._socket is not None:
+        if self._waits_for_room and self._socket is not None:
             self._loop.remove_writer(sock)
+        self._waits_for_room = False
+
+    def flush(self) -> None:
+        """Write now what paho holds, as far as the socket takes it."""
+        if self._socket is not None and not self._waits_for_room and self._client.want_write():
+            self._client.loop_write()
+
+    def _write_on(self) -> None:
+        self.flush()
+        if self._socket is None or self._waits_for_room or not self._client.want_write():
+            return
+        self._waits_for_room = True
+        self._loop.add_writer(self._socket, self._client.loop_write)
