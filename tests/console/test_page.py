@@ -194,7 +194,11 @@ async def test_alarms_by_rank_with_sign_words_and_button(
     )
     await expect(page.locator(".toast")).to_contain_text("救援员 李强 已执行：确认 氯气 Cl₂ 高报警")
     acknowledged = page.locator('.alarm[data-alarm="gas1/cl2/high"]')
-    await expect(acknowledged.locator(".alarm-state")).to_contain_text("指挥台 已确认")
+    await expect(acknowledged.locator(".alarm-state")).to_contain_text("指挥台 已看到")
+    # The word of who stands there is another one.
+    stands = [alarm("high", 1, state="acknowledged", by="panel")]
+    await server.send({"type": "active", "unit": LI, "alarms": stands})
+    await expect(acknowledged.locator(".alarm-state")).to_contain_text("已确认")
     await expect(acknowledged.locator(".alarm-ack")).to_be_hidden()
 
 

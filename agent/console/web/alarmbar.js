@@ -79,8 +79,7 @@ class Tile {
     setText(this.detail, [returned ? codeWord("alarm.state", alarm.state) : "", detail]
       .filter(Boolean).join(" · "));
     // Without a word it is not acknowledged: its button stands beside it.
-    const state = open ? "" : alarm.by ? word("alarm.by", { by: byWord(alarm.by) })
-      : codeWord("alarm.state", alarm.state);
+    const state = open ? "" : alarm.by ? seenBy(alarm.by) : codeWord("alarm.state", alarm.state);
     const since = alarm.since ? clockText((now - alarm.since) / 1000) : "";
     setText(this.state, [state, since].filter(Boolean).join(" · "));
     this.detail.title = alarm.limit_basis ?? "";
@@ -161,3 +160,9 @@ export class AlarmBar {
     return tile;
   }
 }
+
+/**
+ * Only the unit's own button says that who stands there has heard it; others have seen it from afar.
+ * @param {string} by
+ */
+const seenBy = (by) => word(by === "panel" ? "alarm.by" : "alarm.seen", { by: byWord(by) });

@@ -39,6 +39,7 @@ export const CODES = {
   "change.acknowledged": { zh: "确认", en: "acknowledged" },
   "change.cleared": { zh: "解除", en: "cleared" },
   "change.stands": { zh: "持续", en: "stands" },
+  "alarm.seen": { zh: "{by} 已看到", en: "seen by {by}" },
   "alarm.state.acknowledged": { zh: "已确认", en: "acked" },
   "alarm.state.unacknowledged": { zh: "未确认", en: "not acked" },
   "alarm.state.returned_unacknowledged": { zh: "已恢复", en: "returned" },
