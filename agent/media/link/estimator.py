@@ -48,6 +48,8 @@ RATE_WINDOW_S = 0.6
 SHORT_WINDOW_S = 0.25
 """When it is too much, what arrived last counts: the longer window still remembers better times."""
 FEEDBACK_S = 0.25
+MOVED_S = 4.0
+"""Chromium reports over a path that has died for up to 3.7 s (measured)."""
 """Chromium sends it each 50 to 250 ms."""
 CLEAN_S = 3.0
 LONGER_S = 2.5
@@ -74,6 +76,9 @@ class Estimator:
         """Of the last judged packets."""
         self.usual_loss = 0.0
         self.jitter_s = 0.0
+        self._heard_kbit_s = 0.0
+        """What it was when a report came last."""
+        self._moved_at = -MOVED_S
         self.acked_kbit_s: float | None = None
         self.pause_until = float("-inf")
         """Nothing should be sent before: a queue that alarms have to pass shall drain."""
@@ -137,6 +142,7 @@ class Estimator:
             self._measure()
         self._losses(len(results) - len(queues), len(results), now)
         self._decide(min(queues, default=0.0), now)
+        self._heard_kbit_s = self.kbit_s
 
     def report(self, fraction_lost: float, rtt_s: float | None, now: float) -> None:
         """A receiver report: all there is where nothing transport-wide comes."""
@@ -161,9 +167,16 @@ class Estimator:
         if self.feedback_at is None:
             self.acked_kbit_s = kbit_s
 
+    def moved(self, now: float) -> None:
+        """Another path: at the rate that the one before bore while it was heard of, if that is no
+        more than one begins with, and without a report for as long as one may take."""
+        self.kbit_s = max(self.kbit_s, min(self._heard_kbit_s, START_KBIT_S))
+        self._moved_at = now
+        self._bound()
+
     def silence(self, oldest_unheard_s: float, now: float) -> None:
         """The oldest packet without any feedback is so old.  To be called a few times a second."""
-        if self.feedback_at is None:
+        if self.feedback_at is None or now - self._moved_at < MOVED_S:
             return
         due_s = 2 * self.rtt_s + 2 * FEEDBACK_S + 0.25
         # Of a pause of ours nothing is heard either.
@@ -214,8 +227,9 @@ class Estimator:
         self._loss_since = now
         if self.loss > LOSS_LOW:
             self._troubled_at = now
-        if self.loss > LOSS_HIGH and now - self.cut_at > self.rtt_s + 0.1:
-            # What was lost was sent at the rate before the last cut.
+        known = now - self.cut_at <= self.rtt_s + 0.1 or now - self._drained_at <= self.rtt_s
+        if self.loss > LOSS_HIGH and not known:
+            # Else what was lost was sent at the rate before the last cut.
             least = 0.0 if self.acked_kbit_s is None else self.acked_kbit_s * DRAIN
             self._cut(max(self.kbit_s * (1 - 0.5 * self.loss), least), now)
 
@@ -234,8 +248,8 @@ class Estimator:
         if over:
             self._troubled_at = now
             acked = self._acked_lately()
-            # A long queue must drain, not only stop growing.
-            beta = BETA if queue_ms < 2 * QUEUE_MS else DRAIN
+            # A long queue must drain, not only stop growing; in a pause it does.
+            beta = BETA if queue_ms < 2 * QUEUE_MS or now < self.pause_until else DRAIN
             if self.kbit_s > acked * beta and now - self.cut_at > self.rtt_s / 2 + 0.1:
                 self._too_much = (acked, now)
                 self._cut(max(acked * beta, min(self.kbit_s, DELAY_LEAST_KBIT_S)), now)
