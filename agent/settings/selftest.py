@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.settings.evidence import GASES
+
 Days = Annotated[float, msgspec.Meta(ge=0, le=3650, description="0 (never asked for) to 3650 days")]
 Share = Annotated[float, msgspec.Meta(ge=0.1, le=1, description="0.1 to 1")]
 Seconds = Annotated[float, msgspec.Meta(ge=5, le=900, description="5 to 900 seconds")]
@@ -24,5 +26,7 @@ class SelftestConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         for quantity, tolerance in self.zero.items():
+            if quantity not in GASES:
+                yield "zero", f"there is no gas {quantity!r}"
             if not tolerance > 0:
                 yield "zero", f"expected more than 0 for {quantity!r}, read {tolerance:g}"
