@@ -248,5 +248,9 @@ export const CODES = {
   "ack.not_settable": { zh: "不可远程更改", en: "not to be changed from afar" },
   "ack.would_loosen": { zh: "会放宽报警，不允许", en: "would loosen an alarm" },
   "ack.busy": { zh: "他人正在讲话", en: "somebody else is talking" },
+  "ack.foreign": { zh: "不属于本单位", en: "of another organisation" },
+  "ack.not_listed": { zh: "未列入转发名单", en: "not among the units relayed" },
+  "ack.oversized": { zh: "过大", en: "too large" },
+  "ack.too_many": { zh: "单元过多", en: "too many units" },
   "ack.refused": { zh: "被拒绝", en: "refused" },
 };
