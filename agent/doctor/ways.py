@@ -11,6 +11,7 @@ from agent.config import Config
 from agent.doctor.finding import Finding, Level
 from agent.media.host import LIBRARIES
 from agent.media.ways.config import IceServerTable, WhipConfig
+from drivers.address import without_secrets
 
 PART = "unit"
 
@@ -39,11 +40,11 @@ async def _ice(table: IceServerTable, url: str, unit: str) -> Finding:
 
 async def _whip(way: WhipConfig) -> Finding:
     examine = importlib.import_module("agent.media.ways.examine")
-    data = {"name": way.name, "url": way.url}
+    data = {"name": way.name, "url": without_secrets(way.url)}
     try:
         takes = await examine.whip_endpoint(way)
     except (OSError, ValueError) as error:
-        data["detail"] = str(error)
+        data["detail"] = without_secrets(str(error))
         return Finding(part=PART, code="whip_unreachable", level=Level.BAD, data=data)
     if not takes:
         return Finding(part=PART, code="whip_odd", level=Level.WARN, data=data)
