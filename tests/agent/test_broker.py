@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def with_tls(mosquitto: Mosquitto, certificate: Path, key: Path, *more: str) -> 
     mosquitto.start()
 
 
-def trusting(mosquitto: Mosquitto, ca: Path, host: str = "127.0.0.1", **more: str) -> Broker:
+def trusting(mosquitto: Mosquitto, ca: Path, host: str = "127.0.0.1", **more: Any) -> Broker:
     return Broker(host=host, port=mosquitto.port, tls=Tls(ca_file=str(ca), **more))
 
 
@@ -119,7 +120,8 @@ async def test_tls_files_that_cannot_be_used(tmp_path: Path) -> None:
     other, _ = authority.issue("other")
 
     async def said(**files: Path) -> str:
-        tls = Tls(**{name: str(path) for name, path in files.items()})
+        given: Any = {name: str(path) for name, path in files.items()}
+        tls = Tls(**given)
         return (await refusal(at(8883, tls=tls))).removeprefix("mqtts://127.0.0.1:8883: ")
 
     assert await said(ca_file=absent) == f"{absent} cannot be read: No such file or directory"
