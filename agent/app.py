@@ -331,6 +331,7 @@ class App:
             "retention", "store", f"{'thinned' if gone.thinned else 'deleted'} by {gone.reason}",
             epoch=gone.epoch, first=gone.first, last=gone.last, **more,
         )  # fmt: skip
+        self.says.figures.deleted(gone)
         for uplink in self.uplinks:
             uplink.look_for_absent()
 
@@ -411,6 +412,7 @@ async def _live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Rec
     senders = {
         "status": app.rewrite_status(),
         "store": app.fail_with_store(),
+        "figures": app.says.figures.run(app.uplinks),
         "watchdog": health.feed_watchdog(lambda: not app.store.failed.done()),
         **{f"uplink[{uplink.config.name}]": uplink.run() for uplink in app.uplinks},
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agent import __version__
+from agent.delivery.figures import Figures
 from agent.messages import (
     ActiveAlarms,
     CameraStatus,
@@ -34,6 +35,7 @@ class Statements:
         self.state = "running"
         self._app = app
         self._version = 0
+        self.figures = Figures(app.store, app.clock)
 
     def status(self, uplink: Uplink) -> Status:
         app, unit = self._app, self._app.config.unit
@@ -44,10 +46,15 @@ class Statements:
             software=f"outpost {__version__}", epoch=app.outbox.epoch.name,
             version=self._version, t=app.clock.now_ms(), clock=app.clock.source,
             state=self.state, epochs=app.outbox.epochs(), pending=uplink.cursor.pending(),
-            uplink=uplink.channel.ration.status(),
+            outbox=self.figures.status(uplink.cursor), uplink=uplink.channel.ration.status(),
             sources=self._sources(),
             cameras=tuple(
-                CameraStatus(name=camera.name, state=camera.state, detail=camera.detail)
+                CameraStatus(
+                    name=camera.name,
+                    state=camera.state,
+                    detail=camera.detail,
+                    recording=camera.name in app.media.stats.record.cameras,
+                )
                 for camera in app.media.stats.cameras
             ),
             media_servers=self._media_servers(), whep=self._whep(),
@@ -116,6 +123,10 @@ class Statements:
             "exposure": msgspec.to_builtins(app.exposures.report()) if app.exposures else None,
             "person": msgspec.to_builtins(app.responder.status()),
             "store": {"trouble": app.store.trouble},
+            "outbox": {
+                uplink.config.name: msgspec.to_builtins(self.figures.status(uplink.cursor))
+                for uplink in app.uplinks
+            },
             "incident": app.incident.report(),
             "neighbours": msgspec.to_builtins(app.near.status()),
             "relay": app.relay.report() if app.relay is not None else None,

@@ -134,6 +134,13 @@ class Cursor:
             count += max(0, waiting - self._unwanted.get(epoch, 0))
         return count
 
+    def oldest(self) -> tuple[int, int] | None:
+        """(epoch, number) of the first that this uplink's broker has not acknowledged."""
+        for epoch, held in sorted(self._store.epochs.items()):
+            for first, _ in (self.settled.get(epoch) or Ranges()).holes(held.first, held.last):
+                return epoch, first
+        return None
+
     def save(self) -> int:
         """Hand what changed to the store; how many ranges that were."""
         count = 0

@@ -15,6 +15,7 @@ from agent.messages.link import Link, UplinkStatus
 from agent.messages.media import Chunk, MediaItem
 from agent.messages.neighbour import NeighbourAlarm, NeighbourStatus
 from agent.messages.orders import ShownMessage, Task, TaskState, Urgency
+from agent.messages.outbox import OutboxStatus
 from agent.messages.person import PersonStatus, SosStatus, ZoneStatus
 from agent.messages.position import CRS, FixBody, fix_body
 from agent.messages.reading import Reading
@@ -75,6 +76,7 @@ __all__ = [
     "NeighbourAlarm",
     "NeighbourStatus",
     "Offer",
+    "OutboxStatus",
     "Outcome",
     "PersonStatus",
     "Reading",

@@ -10,6 +10,7 @@ from agent.messages.dose import Exposure
 from agent.messages.link import UplinkStatus
 from agent.messages.neighbour import NeighbourStatus
 from agent.messages.orders import ShownMessage, Task
+from agent.messages.outbox import OutboxStatus
 from agent.messages.person import PersonStatus
 from agent.messages.selftest import SelftestStatus
 
@@ -42,6 +43,7 @@ class CameraStatus(Wire, frozen=True, kw_only=True):
     state: str = "idle"
     """`idle`, `live`, `down`, `disabled`."""
     detail: str = ""
+    recording: bool = False
 
 
 class MediaServerStatus(Wire, frozen=True, kw_only=True):
@@ -121,6 +123,8 @@ class Status(Wire, frozen=True, kw_only=True):
     epochs: tuple[EpochStatus, ...] = ()
     pending: int = 0
     """Records on disk that this center has not acknowledged."""
+    outbox: OutboxStatus | None = None
+    """What is held for this center."""
     uplink: UplinkStatus | None = None
     """Of the way to this center."""
     sources: tuple[SourceStatus, ...] = ()

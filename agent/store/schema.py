@@ -33,6 +33,10 @@ SELECT_RARE = _SELECT.format(" INDEXED BY rare", " AND class <> 'readings'")
 SELECT_HEADS = (
     "SELECT seq, class, prev, t, clock, mono FROM record WHERE epoch = ? ORDER BY seq LIMIT ?"
 )
+SELECT_FIRST_FROM = (
+    "SELECT seq, class, prev, t, clock, mono FROM record WHERE epoch = ? AND seq >= ? "
+    "ORDER BY seq LIMIT 1"
+)
 SELECT_NUMBERS = (
     "SELECT seq FROM record WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
 )

@@ -16,6 +16,7 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -48,8 +49,9 @@ class Store:
         self.marks: dict[str, dict[int, Ranges]] = {}
         self.commands: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
-        self.not_kept = 0
-        """Records that were not stored because too many waited for a disk that refuses."""
+        self.not_kept_of: Counter[str] = Counter()
+        """By class: records that were not stored because too many waited for a disk that
+        refuses."""
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets an exception when the file turns out damaged while the agent runs."""
@@ -87,6 +89,11 @@ class Store:
     def trouble(self) -> str:
         """Why nothing can be written at present; empty: all is well."""
         return self._writer.trouble
+
+    @property
+    def not_kept(self) -> int:
+        """Of all classes."""
+        return self.not_kept_of.total()
 
     @property
     def set_aside(self) -> Path | None:
@@ -139,7 +146,7 @@ class Store:
                 forgotten.append(next(iter(self.commands)))
                 del self.commands[forgotten[-1]]
         if self._writer.waiting >= (WAITING_MAX_URGENT if urgent else WAITING_MAX):
-            self.not_kept += 1
+            self.not_kept_of[row.klass] += 1
             return
 
         def write(db: sqlite3.Connection) -> None:
@@ -229,6 +236,18 @@ class Store:
                     break
                 upto = s if old else upto
             return upto
+
+        return await self._ask(find, writes=False)
+
+    async def first_from(self, epoch: int, seq: int) -> Row | None:
+        """The first record from this number on, with an empty body."""
+
+        def find(db: sqlite3.Connection) -> Row | None:
+            found = db.execute(schema.SELECT_FIRST_FROM, (epoch, seq)).fetchone()
+            if found is None:
+                return None
+            s, k, p, t, c, m = found
+            return Row(epoch=epoch, seq=s, klass=k, prev=p, t=t, clock=c, mono=m, body=b"")
 
         return await self._ask(find, writes=False)
 
