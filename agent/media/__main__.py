@@ -18,7 +18,7 @@ import cv2
 
 from agent.media import codecs, loopback, wire
 from agent.media.service import Service
-from agent.media.ways import dtls
+from agent.media.ways import closed, dtls
 
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
@@ -68,6 +68,7 @@ def main() -> int:
     # Small pictures: a second thread's wake-ups cost more than it takes over.
     cv2.setNumThreads(1)
     loopback.install()
+    closed.install()
     # What is loaded stays: the collector need not look at it after each viewer.
     gc.collect()
     gc.freeze()

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.media import loopback
-from tests.agent.agent_process import agent
+from tests.agent.agent_process import AgentProcess
 from tests.mosquitto import Mosquitto, find_mosquitto
 from tests.soak.figures import HEAD, Sample, Verdict, judge, media_pid, sample
 from tests.soak.viewers import Center, center
@@ -63,29 +63,37 @@ class Result(msgspec.Struct, frozen=True):
 
 
 async def soak(folder: Path, port: int, seconds: float) -> Result:
-    """ProcessLookupError: the media process went away by itself."""
+    """What its log says of errors counts as failed, and keeps no figure back."""
     loopback.install()
     samples: dict[str, list[Sample]] = {"core": [], "media": []}
-    async with (
-        agent(folder, TABLES.format(folder=folder, port=port)) as unit,
-        center(port) as made,
-    ):
-        await unit.says("video: up")
-        assert unit.process is not None
-        core = unit.process.pid
-        media = media_pid(core)
-        coming = asyncio.create_task(_come_and_go(made))
-        began = time.monotonic()
-        try:
-            while (at_s := time.monotonic() - began) < seconds:
-                samples["core"].append(sample(core, at_s))
-                samples["media"].append(sample(media, at_s))
-                await asyncio.sleep(LOOK_S)
-        finally:
-            coming.cancel()
-            await asyncio.wait([coming])
-        if media_pid(core) != media:
-            raise ProcessLookupError("the media process went away by itself")
+    unit = AgentProcess(folder, TABLES.format(folder=folder, port=port))
+    unit.start()
+    try:
+        async with center(port) as made:
+            await unit.says("video: up")
+            assert unit.process is not None
+            core = unit.process.pid
+            media = media_pid(core)
+            coming = asyncio.create_task(_come_and_go(made))
+            began = time.monotonic()
+            try:
+                while (at_s := time.monotonic() - began) < seconds:
+                    samples["core"].append(sample(core, at_s))
+                    samples["media"].append(sample(media, at_s))
+                    await asyncio.sleep(LOOK_S)
+            finally:
+                coming.cancel()
+                await asyncio.wait([coming])
+            stayed = media_pid(core) == media
+            await unit.stop()
+        if not stayed:
+            made.failed.append("the media process went away by itself")
+        made.failed += [
+            line for line in unit.said.splitlines() if "Error" in line or "ERROR" in line
+        ]
+    finally:
+        if unit.process is not None:
+            await unit.kill()
     verdicts = [one for name, list_ in samples.items() for one in judge(name, list_)]
     return Result(verdicts, made.watched, made.frames, made.sounds, made.failed)
 
