@@ -55,7 +55,8 @@ class Recordings:
         """Which the centers know, and whether as locked."""
         self._known: set[tuple[str, str, int]] = set()
         """Alarms that stood at the last look."""
-        self._said: tuple[Any, ...] = ()
+        self._shown: tuple[str, ...] = ()
+        """Cameras that the status says are recorded."""
         self._tell_at = 0.0
         self._missing_since: float | None = None
         self._stopped: set[str] = set()
@@ -158,6 +159,9 @@ class Recordings:
         self._lock_for(active)
         self._tell_circumstances(active, at)
         self._look_for_faults(at)
+        if self._media.stats.record.cameras != self._shown:
+            self._shown = self._media.stats.record.cameras
+            self._app.soon()
 
     def _lock_for(self, active: Iterable[Alarm]) -> None:
         stands = {

@@ -10,6 +10,7 @@ import { PersonStrip } from "./person.js";
 import { NearbyLines } from "./nearby.js";
 import { OrdersStrip } from "./orders.js";
 import { Readiness } from "./ready.js";
+import { Recordings } from "./recordings.js";
 import { byImportance, groupOf, isAside, placeText } from "./reading.js";
 import { SignalGauge } from "./signal.js";
 import { Tile } from "./tile.js";
@@ -49,6 +50,7 @@ export class Card {
     this.advice = new AdviceLine();
     this.ready = new Readiness(context.order, context.ageText);
     this.orders = new OrdersStrip(context.order);
+    this.recordings = new Recordings(context.order);
     this.head = button("card-head", () => context.select(id), el("span", "card-swatch"),
       this.name, this.sub, this.sign, el("span", "spring"), this.signal.node,
       this.battery.node, this.age, this.link);
@@ -59,7 +61,7 @@ export class Card {
     this.counts = el("span", "card-counts");
     this.node = el("article", "card", this.head,
       el("div", "card-lines", this.person.node, this.orders.node),
-      el("div", "card-body", el("div", "card-video", this.video.node),
+      el("div", "card-body", el("div", "card-video", this.video.node, this.recordings.node),
         el("div", "card-readings", this.grid, this.around, this.empty)),
       this.near.node,
       el("div", "card-lines", this.advice.node, this.ready.node, this.more.node,
@@ -76,6 +78,7 @@ export class Card {
     this.#head(unit, old, now);
     this.person.update(unit, now);
     this.orders.update(unit);
+    this.recordings.update(unit);
     this.#readings(unit, now);
     this.#foot(unit);
     this.near.update(unit.state.status?.neighbours);

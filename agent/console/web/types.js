@@ -70,6 +70,7 @@
  * @property {string} name
  * @property {string} [state]
  * @property {string} [detail]
+ * @property {boolean} [recording]
  *
  * @typedef {object} Source
  * @property {string} name

@@ -6,12 +6,13 @@ import { CODES } from "./codes.js";
 import { PERSON_WORDS } from "./personwords.js";
 import { QUANTITIES } from "./quantities.js";
 import { READY_WORDS } from "./readywords.js";
+import { REC_WORDS } from "./recwords.js";
 
 export const WORDS = {
   ...QUANTITIES,
   ...CODES,
   ...PERSON_WORDS,
-  ...READY_WORDS,
+  ...READY_WORDS, ...REC_WORDS,
 
   // the frame
   "app": { zh: "前哨", en: "Outpost" },

@@ -1,0 +1,22 @@
+/** Words for recordings, both languages side by side. */
+export const REC_WORDS = {
+  "rec": { zh: "录像与照片", en: "Recordings and pictures" },
+  "rec.live": { zh: "正在录像：{cameras}", en: "recording: {cameras}" },
+  "rec.start": { zh: "开始录像", en: "Record" },
+  "rec.stop": { zh: "停止录像", en: "Stop recording" },
+  "rec.lock": { zh: "锁定刚才的录像", en: "Keep what was just recorded" },
+  "rec.again": { zh: "刷新列表", en: "List again" },
+  "rec.loading": { zh: "正在询问单元……", en: "Asking the unit…" },
+  "rec.none": { zh: "没有录像或照片", en: "Nothing is kept" },
+  "rec.play": { zh: "播放", en: "Play" },
+  "rec.save": { zh: "下载", en: "Download" },
+  "rec.close": { zh: "关闭", en: "Close" },
+  "rec.recording": { zh: "录像", en: "recording" },
+  "rec.snapshot": { zh: "照片", en: "picture" },
+  "rec.seconds": { zh: "{n} 秒", en: "{n} s" },
+  "rec.open": { zh: "正在录", en: "goes on" },
+  "rec.sealed": { zh: "已加密", en: "encrypted" },
+  "rec.locked": { zh: "已锁定：{why}", en: "kept: {why}" },
+  "rec.why.command": { zh: "按命令", en: "on command" },
+  "rec.why.alarm": { zh: "报警", en: "alarm" },
+};
