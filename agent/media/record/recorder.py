@@ -18,7 +18,7 @@ from agent.media.record.circumstances import Circumstances
 from agent.media.record.config import RecordConfig, RecordStats
 from agent.media.record.ring import MB, Ring
 from agent.media.record.sealing import Sealer
-from agent.media.record.segment import Segment
+from agent.media.record.segment import SOUND_TIME_BASE, Segment
 from agent.media.record.sidefile import Lock, Side
 from agent.messages import Clock, Mark
 
@@ -113,7 +113,7 @@ class Recorder:
 
     def sound(self, data: bytes, samples: int) -> None:
         """Of the unit's microphone."""
-        self._sound_at = time.monotonic()
+        self._sound_at = float(samples * SOUND_TIME_BASE)
         for camera, opened in [*self._open.items()]:
             if opened.side.sound:
                 self._guarded(camera, opened, partial(opened.segment.sound, data, samples))
