@@ -95,6 +95,23 @@ async def test_a_gas_says_its_mass_and_that_nothing_judges_it(
     )
 
 
+async def test_what_waits_in_a_unit_and_what_it_gave_up_is_told(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server, "?lang=en&video=off")
+    outbox = {
+        "depth": 120, "oldest_s": 93.4, "bytes": 2_500_000,
+        "dropped": {"readings": 7, "events": 2},
+    }  # fmt: skip
+    await server.send({"type": "status", "unit": CV, "status": status(CV, outbox=outbox)})
+    card = page.locator(f'.card[data-unit="{CV}"]')
+    await card.locator(".more summary").click()
+    await expect(card.locator(".more-outbox")).to_have_text(
+        "120 records to send, 2.5 MB on disk · oldest 93 s old · ⚠ 9 dropped"
+    )
+
+
 async def test_what_a_wearer_has_breathed_is_at_least_so_much(
     opened: Opened, server: PageServer
 ) -> None:

@@ -14,13 +14,14 @@ export class More {
     this.sources = el("ul", "more-list");
     this.exposure = new ExposureLines();
     this.air = el("p", "more-air");
+    this.outbox = el("p", "more-outbox");
     this.node = el("details", "more", el("summary", "", this.says, this.warns),
-      this.aside, this.exposure.node, this.air, this.sources);
+      this.aside, this.exposure.node, this.air, this.sources, this.outbox);
   }
 
   /** @param {FullState} state @param {Element[]} aside tiles @param {number} now UTC ms */
   update(state, aside, now) {
-    const { sources = [], exposure, air } = state.status ?? {};
+    const { sources = [], exposure, air, outbox } = state.status ?? {};
     const worst = worstText(exposure);
     show(this.node, aside.length + sources.length > 0 || worst !== "");
     const due = sources.filter((source) => isDue(source, now)).length;
@@ -36,6 +37,7 @@ export class More {
     arrange(this.aside, aside);
     this.exposure.update(exposure);
     setText(this.air, air ? airText(air) : "");
+    setText(this.outbox, outbox ? outboxText(outbox) : "");
     fill(this.sources, sources.map((source) => ({
       name: source.name, text: describe(source, state, now),
       bad: source.state === "down" || isDue(source, now),
@@ -49,6 +51,16 @@ function airText({ temperature_c: t, pressure_hpa: p, measured = [] }) {
   const basis = word("mass.basis", { temperature: t.toFixed(0), pressure: p.toFixed(0) });
   const key = /** @type {import("./words.js").Word} */ (known[Math.min(2, measured.length)]);
   return `mg/m³: ${basis} (${word(key)})`;
+}
+
+/** What the unit holds for this center. @param {import("./types.js").OutboxStatus} outbox */
+function outboxText({ depth, oldest_s: oldest = 0, bytes = 0, dropped = {} }) {
+  const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
+  return [
+    word("more.outbox", { n: depth, mb: (bytes / 1e6).toFixed(1) }),
+    oldest >= 1 ? word("more.oldest", { s: Math.round(oldest) }) : "",
+    lost ? word("more.dropped", { n: lost }) : "",
+  ].filter(Boolean).join(" · ");
 }
 
 /**

@@ -161,6 +161,7 @@
  * @property {string} clock
  * @property {string} state
  * @property {number} [pending]
+ * @property {OutboxStatus|null} [outbox]
  * @property {Source[]} [sources]
  * @property {Camera[]} [cameras]
  * @property {string[]} [verbs]
@@ -231,6 +232,8 @@
  * @property {DrillSource[]} [sources]
  * @property {Footprint[]} [footprint]
  * @property {Inject[]} [injects]
+ *
+ * @typedef {{depth: number, oldest_s?: number, bytes?: number, dropped?: Record<string, number>}} OutboxStatus
  *
  * @typedef {{unit: string, camera: string, t: number, url: string}} Still
  *
