@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from aiortc import RTCPeerConnection
 from aiortc.sdp import SessionDescription
 
@@ -62,6 +64,7 @@ class VideoPart:
 
     def renew(self) -> None:
         """The path was replaced: what was lost in between cannot be decoded over."""
+        self.link.moved(time.monotonic())
         if self._out is not None and self._out.subscription is not None:
             self._out.subscription.request_keyframe()
 

@@ -102,6 +102,14 @@ class Link:
         if results:
             self.estimator.feedback(results, now)
 
+    def moved(self, now: float) -> None:
+        """Another path from now on: what went over the one before says nothing of it, and a
+        receiver goes on reporting over the old one until it has noticed too."""
+        self._sent.clear()
+        self._heard = self._next - 1
+        self._probe = None
+        self.estimator.moved(now)
+
     def _judge(self, probe: Probe, seq: int, size: int, arrived_s: float, now: float) -> None:
         if (kbit_s := probe.take(seq, size, arrived_s)) is not None:
             self._probe = None

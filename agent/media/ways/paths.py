@@ -57,6 +57,9 @@ class Keeper:
         self._on_replaced = on_replaced
         self._changed = asyncio.Event()
         self._questions: set[asyncio.Task[None]] = set()
+        self._path: CandidatePair | None = None
+        """What is sent over; as nominated, but for the moment in which a new one is tried."""
+        self._chosen: asyncio.Task[None] | None = None
         self._hear()
 
     def _hear(self) -> None:
@@ -66,12 +69,14 @@ class Keeper:
 
         def data(data: bytes, component: int) -> None:
             self.watch.heard(time.monotonic())
+            self._look()
             data_received(data, component)
 
         def request(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
             if addr in {pair.remote_addr for pair in connection._nominated.values()}:
                 self.watch.heard(time.monotonic())
             request_received(message, addr, protocol)
+            self._look()
 
         def lost(protocol: StunProtocol) -> None:
             # A TURN server's connection broke.  aioice would end the session.
@@ -80,6 +85,32 @@ class Keeper:
         connection.protocol_lost = lost  # type: ignore[method-assign]
         connection.data_received = data  # type: ignore[method-assign]
         connection.request_received = request  # type: ignore[method-assign]
+
+    def _look(self) -> None:
+        """The other end may choose another pair by itself.  It is gone over when it has carried a
+        question and its answer: who chooses may not know yet that the path bears one way only."""
+        nominated = self.connection._nominated
+        path, before = nominated.get(1), self._path
+        if path is None or path is before:
+            return
+        if before is None or before.protocol not in self.connection._protocols:
+            self._go_over(path, known=before is not None)
+            return
+        nominated[1] = before
+        if self._chosen is None or self._chosen.done():
+            self._chosen = asyncio.create_task(self._try_chosen(path), name="path chosen")
+            self._questions.add(self._chosen)
+            self._chosen.add_done_callback(self._questions.discard)
+
+    async def _try_chosen(self, path: CandidatePair) -> None:
+        if await check(self.connection, path, nominate=False, tries=2):
+            log.info("the other end has chosen the path %s", path)
+            self._go_over(path, known=True)
+
+    def _go_over(self, path: CandidatePair, *, known: bool) -> None:
+        self._path = self.connection._nominated[1] = path
+        if known:
+            self._on_replaced()
 
     def hurry(self) -> None:
         """An interface has changed."""
@@ -136,6 +167,7 @@ class Keeper:
         if await check(self.connection, pair, nominate=False, tries=3):
             now = time.monotonic()
             # A second try is not a round trip; it is left out of the estimate.
+            self._look()
             rtt_s = now - asked
             self.watch.answered(now, rtt_s if rtt_s < 0.5 else 0.0)
 
@@ -162,7 +194,7 @@ class Keeper:
                 search.cancel()
             await asyncio.wait({gathering, *searches})
         if found is not None:
-            connection._nominated[found.component] = found
+            connection._nominated[found.component] = self._path = found
             await self.renewed()
         await self._tidy(before, found)
         if found is None:

@@ -76,6 +76,20 @@ def test_a_path_that_says_nothing_any_more_is_given_less_and_less() -> None:
     assert link.estimator.kbit_s < before / 8
 
 
+def test_another_path_is_given_time_to_be_heard_of_and_then_no_more() -> None:
+    link = SyntheticLink((0, 2000))
+    link.run(5)
+    before = min(link.estimator.kbit_s, 800.0)
+    link.estimator.silence(1.5, 6.0)
+    link.estimator.moved(6.1)
+    assert link.estimator.kbit_s >= before
+    link.estimator.silence(3.0, 9.0)
+    assert link.estimator.kbit_s >= before
+    given = link.estimator.kbit_s
+    link.estimator.silence(4.5, 10.6)
+    assert link.estimator.kbit_s < given
+
+
 def narrowed() -> SyntheticLink:
     """Has just been found to bear much less."""
     link = SyntheticLink((0, 2000), (5, 64))

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,12 +19,25 @@ import pytest
 from aioice import Connection
 
 from agent.media import viewer
+from tests.media.test_browser import CHROMIUM, decoded
+from tests.media.ways.player import player
 
 IP = shutil.which("ip") or "/sbin/ip"
 SPACE = f"outpost-{os.getpid()}"
 TOKEN = "correct-horse-battery"
 PORT = 8554
 SERVE = Path(__file__).with_name("serve_whep.py")
+IPTABLES = shutil.which("iptables")
+COUNT_FRAMES = """() => {
+  const video = document.getElementById("picture");
+  window.shown = [];
+  const next = () => {
+    window.shown.push(performance.now());
+    video.requestVideoFrameCallback(next);
+  };
+  video.requestVideoFrameCallback(next);
+}"""
+LONGEST_GAP_S = "() => Math.max(...shown.slice(1).map((at, i) => at - shown[i])) / 1000"
 
 
 def ip(*words: str) -> None:
@@ -74,6 +87,42 @@ async def unit(tmp_path: Path) -> AsyncIterator[None]:
         await process.wait()
 
 
+async def exchange(offer: str) -> str:
+    headers = {"Content-Type": "application/sdp", "Authorization": f"Bearer {TOKEN}"}
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(f"http://10.93.1.2:{PORT}/whep/front", data=offer, headers=headers) as made,
+    ):
+        assert made.status == 201
+        return await made.text()
+
+
+def hand_over() -> None:
+    """The first link is gone, and the second one comes."""
+    inside("addr", "flush", "dev", "link1")
+    inside("link", "set", "link1", "down")
+    inside("link", "set", "link2", "up")
+    inside("route", "add", "default", "via", "10.93.2.1")
+
+
+def deaf() -> None:
+    """Both links are up, and nothing comes in over the first one any more."""
+    one_way("INPUT", "-i")
+
+
+def dumb() -> None:
+    """Both links are up, and nothing goes out over the first one any more."""
+    one_way("OUTPUT", "-o")
+
+
+def one_way(chain: str, flag: str) -> None:
+    if IPTABLES is None:
+        pytest.skip("iptables is not installed")
+    inside("link", "set", "link2", "up")
+    drop = ("-A", chain, flag, "link1", "-p", "udp", "-j", "DROP")
+    ip("netns", "exec", SPACE, IPTABLES, *drop)
+
+
 async def test_the_picture_comes_back_over_another_interface(
     two_links: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,24 +147,12 @@ async def test_the_picture_comes_back_over_another_interface(
                 news.clear()
                 await news.wait()
 
-    async def exchange(offer: str) -> str:
-        headers = {"Content-Type": "application/sdp", "Authorization": f"Bearer {TOKEN}"}
-        async with (
-            aiohttp.ClientSession() as client,
-            client.post(f"http://10.93.1.2:{PORT}/whep/front", data=offer, headers=headers) as made,
-        ):
-            assert made.status == 201
-            return await made.text()
-
     async with unit(tmp_path):
         stop = asyncio.Event()
         watching = asyncio.create_task(viewer.watch(exchange, seconds=40, stop=stop), name="viewer")
         await frames(50)
         before, fallen = len(times), time.monotonic()
-        inside("addr", "flush", "dev", "link1")
-        inside("link", "set", "link1", "down")
-        inside("link", "set", "link2", "up")
-        inside("route", "add", "default", "via", "10.93.2.1")
+        hand_over()
         changed = time.monotonic()
         await frames(before + 400)
         stop.set()
@@ -125,3 +162,23 @@ async def test_the_picture_comes_back_over_another_interface(
     sys.stderr.write(f"link changed in {changed - fallen:.2f} s, longest gap {longest:.2f} s\n")
     # A busy machine may take its time; aioice alone takes 30 s, and then ends the session.
     assert longest < 6.0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize("change", [hand_over, deaf, dumb])
+async def test_in_chromium_it_comes_back_too(
+    two_links: None, tmp_path: Path, change: Callable[[], None]
+) -> None:
+    async with unit(tmp_path), player() as page:
+        await page.expose_function("exchange", exchange)
+        await page.evaluate("playSignalled({})")
+        before = await decoded(page, 30)
+        await page.evaluate(COUNT_FRAMES)
+        await page.wait_for_function("() => shown.length > 20")
+        change()
+        after = await decoded(page, before["framesDecoded"] + 150)
+        gap_s = await page.evaluate(LONGEST_GAP_S)
+        sys.stderr.write(f"{change.__name__}: no picture for {gap_s:.2f} s in Chromium\n")
+        assert after["state"] == "connected"
+        # A fifth of a second here; 3.2 to 3.6 s where the path that Chromium chooses is believed.
+        assert gap_s < 3.0
