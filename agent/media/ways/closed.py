@@ -15,7 +15,9 @@ _send = ice.StunProtocol.send_stun
 def send_stun(protocol: ice.StunProtocol, message: Any, addr: tuple[str, int]) -> None:
     """As aioice's; nothing where the socket is closed."""
     transport: Any = protocol.transport
-    if transport is not None and not transport.is_closing():
+    # What goes through a TURN server has no socket of its own to ask.
+    is_closing = getattr(transport, "is_closing", None)
+    if transport is not None and not (is_closing is not None and is_closing()):
         _send(protocol, message, addr)
 
 

@@ -5,9 +5,10 @@ import { WORDS } from "../../../agent/console/web/words.js";
 
 const WEB = new URL("../../../agent/console/web/", import.meta.url);
 /** Groups whose words are looked up by a code off the wire. */
-const CODED = /^(q|modifier|value|unit|signal|code|quality|evidence|profile|status|source|camera|change|event|part|closed|verb|outcome|ack|link|reason|unprotected|person\.sos|person\.check_in|person\.zone|talk|message|task|step|drill\.state|alarm\.state|age|selftest|selftest\.state|selftest\.item|signed|compass|why|way|recording)\./;
+const CODED = /^(q|modifier|value|unit|signal|code|quality|evidence|profile|status|source|camera|change|event|part|closed|verb|outcome|ack|link|reason|unprotected|person\.sos|person\.check_in|person\.zone|talk|message|task|step|drill\.state|alarm\.state|age|selftest|selftest\.state|selftest\.item|signed|compass|why|way|recording|rec|rec\.why)\./;
 /** The modules that hold words. */
-const HOLD = ["words.js", "quantities.js", "codes.js", "personwords.js", "readywords.js", "readycodes.js"];
+const HOLD = ["words.js", "quantities.js", "codes.js", "personwords.js", "readywords.js", "readycodes.js",
+  "recwords.js"];
 
 test("each word is there in both languages, with the same fill-ins", () => {
   for (const [key, word] of Object.entries(WORDS)) {

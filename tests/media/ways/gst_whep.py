@@ -5,13 +5,19 @@ Run by the system's Python, which has the bindings (python3-gi); prints the fram
 
 import sys
 import urllib.request
+from typing import Any
 
-import gi
+import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstWebRTC", "1.0")
 gi.require_version("GstSdp", "1.0")
-from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
+from gi.repository import (  # type: ignore[import-not-found]  # noqa: E402
+    GLib,
+    Gst,
+    GstSdp,
+    GstWebRTC,
+)
 
 CAPS = (
     "application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000,"
@@ -35,13 +41,13 @@ class Player:
         self.pipe.set_state(Gst.State.PLAYING)
         self.rtc.emit("create-offer", None, Gst.Promise.new_with_change_func(self.offered, None))
 
-    def offered(self, promise, _data) -> None:
+    def offered(self, promise: Any, _data: Any) -> None:
         # The description lives no longer than the reply that it is in.
         self.promise, self.reply = promise, promise.get_reply()
         offer = self.reply.get_value("offer")
         self.rtc.emit("set-local-description", offer, Gst.Promise.new())
 
-    def gathering(self, *_) -> None:
+    def gathering(self, *_: Any) -> None:
         state = self.rtc.get_property("ice-gathering-state")
         if state == GstWebRTC.WebRTCICEGatheringState.COMPLETE:
             GLib.idle_add(self.exchange)
@@ -63,7 +69,7 @@ class Player:
         self.rtc.emit("set-remote-description", description, Gst.Promise.new())
         return False
 
-    def pad_added(self, _rtc, pad) -> None:
+    def pad_added(self, _rtc: Any, pad: Any) -> None:
         if pad.direction != Gst.PadDirection.SRC:
             return
         chain = (
@@ -76,7 +82,7 @@ class Player:
         decode.sync_state_with_parent()
         pad.link(decode.get_static_pad("sink"))
 
-    def decoded(self, *_) -> None:
+    def decoded(self, *_: Any) -> None:
         self.frames += 1
         if self.frames >= self.wanted:
             self.loop.quit()

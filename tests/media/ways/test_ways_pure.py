@@ -98,7 +98,8 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
 def step(
     watch: PathWatch, begin: float, until: float, every: float = 0.05
 ) -> list[tuple[float, Do]]:
-    done, now = [], begin
+    done: list[tuple[float, Do]] = []
+    now = begin
     while now < until:
         while (do := watch.next(now)) is not Do.NOTHING:
             done.append((round(now, 2), do))

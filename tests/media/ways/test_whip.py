@@ -203,7 +203,7 @@ def blocked(server: WhipServer) -> None:
     """The server's sockets hear nothing more on the path of now."""
     transport = server.only().connection.getTransceivers()[0].receiver.transport.transport
     for protocol in transport._connection._protocols:
-        protocol.transport.pause_reading()
+        protocol.transport.pause_reading()  # type: ignore[attr-defined]
 
 
 async def test_a_path_that_dies_is_replaced_by_an_ice_restart_of_the_same_session() -> None:
