@@ -21,6 +21,8 @@ BATCH = 400
 FEW = 4
 """History goes in messages of at least a part so small of what it may have on its way: many small
 ones would compress badly, one large one would hold up what is live."""
+NEAR_S = 0.01
+"""Where answers come so soon, messages as large as may be hold up nothing, and cost the least."""
 LOOK = 20_000
 """Records whose numbers are looked at in one go."""
 HELD_BACK_S = 2.0
@@ -153,8 +155,9 @@ class History:
     def _most(self, *, asked: bool) -> int:
         """Records that may be sent now; 0: rather wait until it is worth a message."""
         room = self._channel.history_room(asked=asked)
-        piece = self._channel.pace.limit // 2 // FEW
-        if room < min(SMALL_BYTES, piece):
+        pace = self._channel.pace
+        piece = pace.limit // 2 // (1 if 0 < pace.best_s < NEAR_S else FEW)
+        if room < min(SMALL_BYTES, pace.limit // 2 // FEW):
             return 0
         size = min(room, max(SMALL_BYTES, piece))
         return max(1, min(BATCH, round(size / self._record_bytes)))
