@@ -63,7 +63,9 @@ class Selftest:
         self._told_state = ""
         sources = app.config.sources
         self._calibrations = {
-            source.name: source.table.calibration for source in sources if evidence.gases(source)
+            source.name: source.table.calibration
+            for source in sources
+            if evidence.is_gas_instrument(source)
         }
         self._resolutions = {
             (source.name, span.quantity): span.resolution
