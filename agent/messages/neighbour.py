@@ -18,7 +18,7 @@ class NeighbourAlarm(Wire, frozen=True, kw_only=True):
     since: int
     """UTC ms by the clock of who has had it longest."""
     value: float | None = None
-    """The worst of them."""
+    """The worst of them, each as it was when its alarm was raised."""
     unit: str = ""
     distance_m: float | None = None
     """To the nearest; none where its place or the own one is not known."""

@@ -51,11 +51,12 @@ function line(one) {
   return node;
 }
 
-/** @param {NeighbourAlarm} one @returns {string} "◈ nearby ex-kit-02 (2 units): Cl₂ high 3.1 ppm, 45° 120 m" */
+/** @param {NeighbourAlarm} one @returns {string} "◈ nearby ex-kit-02 (2 units): Cl₂ high (1.1 ppm when raised), 45° 120 m" */
 export function textOf(one) {
   const what = [OF_ONE_PERSON.has(one.code) ? "" : formula(one.quantity) || one.quantity,
     codeWord("code", one.code),
-    typeof one.value === "number" ? quantityText(one.value, one.unit ?? "") : ""];
+    typeof one.value === "number"
+      ? word("near.value", { value: quantityText(one.value, one.unit ?? "") }) : ""];
   const where = typeof one.distance_m === "number" && typeof one.bearing_deg === "number"
     ? word("near.where", { degrees: Math.round(one.bearing_deg), metres: Math.round(one.distance_m) })
     : word("near.nowhere");

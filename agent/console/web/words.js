@@ -249,6 +249,7 @@ export const WORDS = {
 
   // what a unit hears of units nearby
   "near.line": { zh: "◈ 附近 {unit}{count}：{what}", en: "◈ nearby {unit}{count}: {what}" },
+  "near.value": { zh: "（报警时 {value}）", en: "({value} when raised)" },
   "near.count": { zh: " 等{n}个单元", en: " and others, {n} units" },
   "near.where": { zh: "方位 {degrees}°，{metres} 米", en: "bearing {degrees}°, {metres} m" },
   "near.nowhere": { zh: "位置不明", en: "place not known" },
