@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pty
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import tty
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench.figure import Figure, figure, percentile
 from bench.rig import OUTPOST, BenchError, Gauge, gauge, running
 from tests.mosquitto import find_free_port
+from tests.ptys import raw_pty
 
 ALARMS = 200
 WARM_UP = 5
@@ -147,20 +146,6 @@ def shim(folder: Path) -> Path:
     return made
 
 
-@contextlib.contextmanager
-def _wire() -> Iterator[tuple[int, str]]:
-    """The panel's pty: its master's descriptor and the slave's path."""
-    master, slave = pty.openpty()
-    tty.setraw(master)
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    try:
-        yield master, os.ttyname(slave)
-    finally:
-        os.close(master)
-        os.close(slave)
-
-
 @contextlib.asynccontextmanager
 async def _swallowed(master: int) -> AsyncIterator[None]:
     """What the panel tells is read, so that its line never fills."""
@@ -191,7 +176,7 @@ async def delays(
         environment = os.environ | {
             "LD_PRELOAD": str(shim(folder)), "STALL_FILE": str(folder / "stalled"),
         }  # fmt: skip
-        with _wire() as (master, device):
+        with raw_pty() as (master, device):
             text = CONFIG.format(folder=folder, port=instrument.device, wire=device, whep=whep)
             config = folder / "agent.toml"
             config.write_text(text if video else f"{text}[media]\nenabled = false\n")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.mosquitto import Mosquitto, find_free_port, find_mosquitto
+from tests.ptys import raw_pty
 
 # What a machine is busy with besides is no mistake of ours.
 settings.register_profile("any machine", deadline=None)
@@ -38,15 +37,8 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture
 def pty_pair() -> Iterator[tuple[int, str]]:
     """A raw pty: the master's descriptor (non-blocking) and the slave's path."""
-    master, slave = os.openpty()
-    tty.setraw(master)
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    try:
-        yield master, os.ttyname(slave)
-    finally:
-        os.close(slave)
-        os.close(master)
+    with raw_pty() as pair:
+        yield pair
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
@@ -155,11 +155,11 @@ class Peers:
             raise MediaError("unavailable", f"{MAX_PEERS} viewers are watching, which is the limit")
         peer = Peer(session, parts, self._ended, self.configuration, self.supply)
         self._peers[session] = peer
-        try:
-            return await peer.answer(sdp)
-        except BaseException:
-            self.close(session)
-            raise
+        with ExitStack() as unless_answered:
+            unless_answered.callback(self.close, session)
+            answer = await peer.answer(sdp)
+            unless_answered.pop_all()
+        return answer
 
     def get(self, session: str) -> Peer | None:
         """None where it has ended."""

@@ -323,16 +323,12 @@ async def connect(
             raise MqttError(f"{broker}: {error}") from error
         connection = Connection(client, broker, on_message, acks_later)
         try:
-            await connection._open(timeout_s, session_expiry_s)
-        except _OlderProtocolError:
-            await connection._close()
-            if protocol == protocols[-1]:
-                raise
-            continue
-        except BaseException:
-            await connection._close()
-            raise
-        try:
+            try:
+                await connection._open(timeout_s, session_expiry_s)
+            except _OlderProtocolError:
+                if protocol == protocols[-1]:
+                    raise
+                continue
             yield connection
         finally:
             await connection._close()

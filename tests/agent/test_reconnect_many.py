@@ -142,9 +142,11 @@ async def test_use_another_server(mosquitto: Mosquitto) -> None:
 async def test_a_hundred_units_come_back_to_a_broker_that_was_killed(mosquitto: Mosquitto) -> None:
     loop = asyncio.get_running_loop()
     up: dict[int, float] = {}
+    failed = [0] * UNITS
 
     def gone(number: int) -> None:
         up.pop(number, None)
+        failed[number] += 1
 
     async def unit(number: int) -> None:
         async def serve(connection: Connection) -> None:
@@ -161,8 +163,8 @@ async def test_a_hundred_units_come_back_to_a_broker_that_was_killed(mosquitto: 
         await until(lambda: len(up) == UNITS, "all are there", 20)
         mosquitto.kill()
         await until(lambda: not up, "all have lost it", 20)
-        # So long that their pauses have grown.
-        await asyncio.sleep(6.0)
+        # So long that the pauses of all have grown to the ceiling.
+        await until(lambda: min(failed) >= 5, "each has tried in vain", 40)
         await asyncio.to_thread(mosquitto.start)
         await until(lambda: len(up) == UNITS, "all are there again", 30)
         times = sorted(up.values())

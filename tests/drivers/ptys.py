@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from drivers import Driver, Fix, Sample
 from drivers.port import open_port
+from tests.ptys import raw_pty
 
 
 @asynccontextmanager
 async def pty() -> AsyncIterator[tuple[int, str]]:
     """A raw pty: the master's descriptor (non-blocking), and the name of the slave."""
-    master, slave = os.openpty()
-    tty.setraw(master)
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    try:
-        yield master, os.ttyname(slave)
-    finally:
-        asyncio.get_running_loop().remove_reader(master)
-        os.close(master)
-        os.close(slave)
+    with raw_pty() as (master, name):
+        try:
+            yield master, name
+        finally:
+            asyncio.get_running_loop().remove_reader(master)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ which later runs begin with, and `crash-...`, the input that broke something.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import random
@@ -69,12 +70,11 @@ def by_hypothesis(name: str, seconds: int, folder: Path) -> int:
         again = settings(
             max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
-        try:
-            seeded(random.getrandbits(64))(again(given(inputs(target.seeds))(one)))()
-        except BaseException:
+        with contextlib.ExitStack() as unless_passed:
             # The last example that hypothesis runs is the smallest that fails.
-            (folder / "crash-hypothesis").write_bytes(smallest[0])
-            raise
+            unless_passed.callback(lambda: (folder / "crash-hypothesis").write_bytes(smallest[0]))
+            seeded(random.getrandbits(64))(again(given(inputs(target.seeds))(one)))()
+            unless_passed.pop_all()
         batches += 1
     print(f"stat::hypothesis_batches: {batches}", file=sys.stderr)  # noqa: T201
     return 0

@@ -11,19 +11,11 @@ from pathlib import Path
 from agent.control import ask
 from tests.mosquitto import Mosquitto
 from tests.torture.faults import Fault, Faults
-from tests.torture.unit import ORG, Unit
+from tests.torture.unit import Unit
 
 VEHICLE = "ex-t-cv"
 
 _CONFIG = """
-[unit]
-id = "{unit}"
-org = "{org}"
-profile = "laptop"
-mark = "exercise"
-[store]
-dir = "{store}"
-shutdown_drain_s = 20.0
 [[uplink]]
 name = "board"
 host = "127.0.0.1"
@@ -52,12 +44,7 @@ class Hub:
         self._board = board
 
     async def start(self, link_port: int) -> None:
-        self._vehicle.write(
-            _CONFIG.format(
-                unit=VEHICLE, org=ORG, store=self._vehicle.store, board=self._board.port,
-                link=link_port,
-            )
-        )  # fmt: skip
+        self._vehicle.write(VEHICLE, _CONFIG.format(board=self._board.port, link=link_port))
         await self._vehicle.start()
 
     def faults(self, faults: Faults) -> Mapping[str, Fault]:

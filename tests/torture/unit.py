@@ -23,7 +23,7 @@ START_S = 30.0
 SWING_S = 6.0
 """The gas goes over its limits and back so often, so that there are alarms all the time."""
 
-_CONFIG = """
+_HEAD = """
 [unit]
 id = "{unit}"
 org = "{org}"
@@ -32,6 +32,8 @@ mark = "exercise"
 [store]
 dir = "{store}"
 shutdown_drain_s = 20.0
+"""
+_CONFIG = """
 [[source]]
 name = "gas1"
 driver = "winsen"
@@ -63,14 +65,11 @@ class Unit:
         self._process: asyncio.subprocess.Process | None = None
 
     def configure(self, link_port: int) -> None:
-        self.write(
-            _CONFIG.format(
-                unit=UNIT, org=ORG, store=self.store, port=self._line.link, link=link_port
-            )
-        )
+        self.write(UNIT, _CONFIG.format(port=self._line.link, link=link_port))
 
-    def write(self, config: str) -> None:
-        self._config.write_text(config)
+    def write(self, unit: str, tables: str) -> None:
+        """The configuration: whose it is and where it keeps its records, and `tables`."""
+        self._config.write_text(_HEAD.format(unit=unit, org=ORG, store=self.store) + tables)
 
     async def start(self, *, disk_full: bool = False) -> None:
         """`disk_full`: from its first moment on, until `free_disk`."""
