@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.messages import Class
 from drivers.geodesy import beside
 from drivers.sim import modbus, nmea, winsen
