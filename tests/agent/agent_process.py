@@ -18,6 +18,8 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
 END_S = 10.0
+UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+"""Without what lets root write and read where the mode says that nobody may."""
 
 
 class AgentProcess:
@@ -32,6 +34,7 @@ class AgentProcess:
         self.log = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
+        self.unprivileged = False
         self.write(tables, unit, mark)
 
     def write(self, tables: str, unit: str = "ex-cv-01", mark: str = "exercise") -> None:
@@ -46,6 +49,8 @@ class AgentProcess:
     def start(self) -> None:
         command = [sys.executable, "-X", "dev", "-m", "agent", "run", "--config", str(self.config)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.environment
+        if self.unprivileged and os.geteuid() == 0:
+            command = [*UNPRIVILEGED, *command]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -101,9 +106,12 @@ def _session(number: int) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def agent(folder: Path, tables: str, **options: Any) -> AsyncIterator[AgentProcess]:
+async def agent(
+    folder: Path, tables: str, *, unprivileged: bool = False, **options: Any
+) -> AsyncIterator[AgentProcess]:
     """Started; killed at the end where a test has not ended it.  No trace may be in its log."""
     made = AgentProcess(folder, tables, **options)
+    made.unprivileged = unprivileged
     made.start()
     try:
         yield made

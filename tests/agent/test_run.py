@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -19,7 +20,7 @@ from agent.messages import Class
 from drivers.port import open_port
 from drivers.sim import nmea, winsen
 from drivers.sim.line import Fault, Line
-from tests.agent.agent_process import AgentProcess, agent
+from tests.agent.agent_process import UNPRIVILEGED, AgentProcess, agent
 from tests.agent.rig import Center, center
 from tests.mosquitto import Mosquitto, find_free_port
 from tests.waiting import until
@@ -267,12 +268,15 @@ async def test_a_store_has_one_agent(tmp_path: Path) -> None:
         assert (await unit.status())["unit"] == "ex-cv-01"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which(UNPRIVILEGED[0]) is None, reason="root may write everywhere"
+)
 async def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "unit").mkdir()
     (tmp_path / "unit" / "state").mkdir(mode=0o500)
-    async with agent(tmp_path / "unit", "") as unit:
+    async with agent(tmp_path / "unit", "", unprivileged=True) as unit:
         await _goes_on_without_a_store(unit)
+    assert not list((tmp_path / "unit" / "state").iterdir())
 
 
 async def test_a_store_that_is_a_file(tmp_path: Path) -> None:
