@@ -102,7 +102,9 @@ class History:
         self.wake()
 
     def wake(self) -> None:
-        self._wake.set()
+        """There may be room for what waits, if anything does."""
+        if self._wanted or self._newest_due or self._absent_due:
+            self._wake.set()
 
     # -- the lane ----------------------------------------------------------------------------
 

@@ -36,6 +36,9 @@ class File(Protocol):
     def transaction(self, works: list[Callable[[Any], object]]) -> None:
         """All of it or nothing."""
 
+    def statement(self, work: Callable[[Any], object]) -> None:
+        """Work that is all or nothing by itself."""
+
     def read(self, work: Callable[[Any], object]) -> None: ...
 
     def sync(self) -> None:
@@ -49,6 +52,9 @@ class Job(msgspec.Struct, frozen=True):
     urgent: bool = False
     """Synced at once."""
     writes: bool = True
+    alone: bool = False
+    """It is one statement: what comes alone needs no transaction around it, and a record a second
+    time by time is what mostly comes."""
 
 
 class Writer:
@@ -161,7 +167,10 @@ class Writer:
     def _commit(self, now: float) -> bool:
         jobs = self._writes[:BATCH_MAX]
         try:
-            self._file.transaction([job.work for job in jobs])
+            if len(jobs) == 1 and jobs[0].alone:
+                self._file.statement(jobs[0].work)
+            else:
+                self._file.transaction([job.work for job in jobs])
         except RefusedError as error:
             self.set_trouble(str(error))
             self._retry_at = now + RETRY_S

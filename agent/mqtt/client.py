@@ -9,9 +9,9 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from agent.broker import Broker, MqttError, Will
+from agent.mqtt.properties import make_properties
 from agent.mqtt.tunnel import through_proxy
 
 RECEIVE_MAXIMUM_DEFAULT = 65_535
@@ -124,19 +124,3 @@ def connect_options(client: Client, session_expiry_s: int, acks_later: bool) -> 
             ReceiveMaximum=ACKED_LATER_MAX if acks_later else None,
         )
     return options
-
-
-def new_properties(packet: int) -> Properties:
-    """None of them yet."""
-    return Properties(packet)  # type: ignore[no-untyped-call]
-
-
-def make_properties(packet: int, **values: Any) -> Properties | None:
-    """Those that are not None; None where none is."""
-    given = {name: value for name, value in values.items() if value is not None}
-    if not given:
-        return None
-    properties = new_properties(packet)
-    for name, value in given.items():
-        setattr(properties, name, value)
-    return properties

@@ -10,7 +10,6 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -22,10 +21,9 @@ from agent.mqtt.client import (
     Client,
     connect_options,
     make_client,
-    make_properties,
-    new_properties,
 )
 from agent.mqtt.loop import LoopSocket
+from agent.mqtt.properties import of_publish
 
 MAXIMUM_PACKET_DEFAULT = 268_435_460
 HELD_MAX = 1000
@@ -90,16 +88,8 @@ class Connection:
         """Send.  The future gives PUBACK's reason code (0 in 3.1.1; at once for QoS 0), or raises
         MqttError when the connection ends before it came, or where the broker would not take it."""
         future: asyncio.Future[int] = self._loop.create_future()
-        properties = None
-        if self.protocol == 5:
-            properties = make_properties(
-                PacketTypes.PUBLISH,
-                MessageExpiryInterval=None if expiry_s is None else max(1, expiry_s),
-                ContentType=content_type,
-                CorrelationData=correlation or None,
-                ResponseTopic=response_topic or None,
-            )
-        packet = (topic, payload, qos, retain, properties)
+        options = (expiry_s, content_type or "", correlation, response_topic)
+        packet = (topic, payload, qos, retain, options)
         if self.lost.done():
             self._fail(future, self.lost.result())
         elif len(topic) + len(payload) > self.maximum_packet:
@@ -120,11 +110,9 @@ class Connection:
         future.exception()
 
     def _put(self, future: asyncio.Future[int], packet: tuple[Any, ...]) -> None:
-        topic, payload, qos, retain, properties = packet
+        topic, payload, qos, retain, options = packet
         wire_topic, alias = self._aliases.of(topic)
-        if alias:
-            properties = properties or new_properties(PacketTypes.PUBLISH)
-            properties.TopicAlias = alias
+        properties = of_publish(*options, alias) if self.protocol == 5 else None
         info = self._client.publish(wire_topic, payload, qos, retain, properties)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail(future, paho.error_string(info.rc))

@@ -166,6 +166,10 @@ class File:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: failed: {error}") from error
 
+    def statement(self, work: Callable[[Any], object]) -> None:
+        # Nothing is open around it: it is committed, or undone, when it returns.
+        self.read(work)
+
     def read(self, work: Callable[[Any], object]) -> None:
         db = self._opened()
         try:

@@ -155,9 +155,9 @@ class Store:
                 db.execute(
                     "INSERT OR REPLACE INTO command VALUES (?, ?, ?)", (ack_of, row.t, row.body)
                 )
-            db.executemany("DELETE FROM command WHERE id = ?", [(name,) for name in forgotten])
+                db.executemany("DELETE FROM command WHERE id = ?", [(name,) for name in forgotten])
 
-        self._writer.put(Job(write, lambda: done(row), urgent))
+        self._writer.put(Job(write, lambda: done(row), urgent, alone=not ack_of))
 
     def begin_epoch(self, name: str, boot: str) -> Epoch:
         """A new epoch, at once; its row is written before any record of it."""
@@ -308,7 +308,7 @@ class Store:
         return False
 
     def _put(self, sql: str, values: tuple[Any, ...], urgent: bool = False) -> None:
-        self._writer.put(Job(lambda db: db.execute(sql, values), None, urgent))
+        self._writer.put(Job(lambda db: db.execute(sql, values), None, urgent, alone=True))
 
     def _put_latest(
         self, key: tuple[object, ...], sql: str, values: tuple[Any, ...], urgent: bool = False
@@ -334,7 +334,7 @@ class Store:
                 # It changed between the writing and now.
                 self._put_latest(key, *latest, urgent)
 
-        self._writer.put(Job(write, done, urgent))
+        self._writer.put(Job(write, done, urgent, alone=True))
 
     async def _ask(
         self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False, writes: bool = True
