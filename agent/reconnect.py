@@ -1,22 +1,31 @@
 """A connection for as long as the program runs: made again when it is lost, at the next broker
-where the first does not answer, and at the first again when that has come back to stay."""
+where the first does not answer or nobody hands on what comes to it, and at the first again when
+that has come back to stay."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum
 from typing import Any
 
 import msgspec
 
 from agent.background import run_until
-from agent.broker import Backoff
+from agent.broker import Backoff, RefusedTopicError
 from agent.mqtt import Broker, Connection, Message, MqttError, Will, connect
+from agent.relay.presence import Presence
+
+log = logging.getLogger(__name__)
 
 STEADY_S = 1.0
 """A connection that lived so long was a good one: after it the first retry comes soon."""
 PROBE_S = 2.0
 """While a later broker serves, the earlier ones are asked so often whether they are there."""
+HEAR_S = 1.0
+"""What is retained comes so soon after a subscription."""
 HOLD_S = (10.0, 600.0)
 """So long an earlier broker must have answered before it is gone back to; doubled, up to the
 second, each time when it was soon lost again."""
@@ -115,6 +124,17 @@ class Return(msgspec.Struct):
         self.returned_at = None
 
 
+class End(Enum):
+    """Why a connection is left, or has ended."""
+
+    LOST = "lost"
+    """Or it was served to its end."""
+    BACK = "back"
+    """An earlier broker is there again."""
+    DESERTED = "deserted"
+    """Nobody hands on what comes to this broker, and a later one is there."""
+
+
 async def keep_connected(
     broker: Broker | Sequence[Broker],
     *,
@@ -127,42 +147,46 @@ async def keep_connected(
     acks_later: bool = False,
     first_retry_s: float = 0.5,
     ceiling_retry_s: float = 15.0,
+    presence: Presence | None = None,
 ) -> None:
     """Connect again and again, until cancelled, each time to the first that answers.  `serve` runs
-    for each connection until that is lost; when it returns the connection is made anew."""
+    for each connection until that is lost; when it returns the connection is made anew.
+    `presence`: at whose brokers it is heard, a relay must be there."""
     brokers = [broker] if isinstance(broker, Broker) else list(broker)
+    watch = _Watch(brokers, client_id, on_message, presence)
     patience, loop = Patience(first_retry_s, ceiling_retry_s), asyncio.get_running_loop()
-    back, going_back = Return(*HOLD_S), False
-    sent_away = -1
+    end, first, sent_away = End.LOST, 0, -1
     while True:
         reasons, since, code = [], None, 0
-        for place, one in enumerate(brokers):
+        for place in (*range(first, len(brokers)), *range(first)):
             if place == sent_away and len(brokers) > 1:
                 continue
             try:
                 async with connect(
-                    one, client_id=client_id, on_message=on_message, acks_later=acks_later,
+                    brokers[place], client_id=client_id, on_message=watch.hearer(place),
                     will=make_will() if make_will else None, session_expiry_s=session_expiry_s,
+                    acks_later=acks_later,
                 ) as connection:  # fmt: skip
                     since = loop.time()
-                    if going_back and place == 0:
-                        back.returned(since)
-                    going_back = await _served(
-                        serve(connection), connection, brokers[:place], f"{client_id}-probe", back
-                    )
+                    if end is End.BACK and place == 0:
+                        watch.back.returned(since)
+                    end = await watch.served(serve(connection), connection, place)
                     code = connection.lost_code
-                    reasons = [_reason(connection, going_back, brokers[0])]
+                    reasons = [_reason(connection, end, brokers[0])]
             except MqttError as error:
                 code = code or error.code
                 reasons.append(str(error))
             if since is not None:
                 if place == 0:
-                    back.lost(loop.time())
+                    watch.back.lost(loop.time())
                 break
+        if since is None:
+            end = End.LOST
         lived_s = None if since is None else loop.time() - since
+        first = place + 1 if end is End.DESERTED else 0
         # Whoever sent us elsewhere is not asked again at once.
         sent_away = place if since is not None and code in ELSEWHERE else -1
-        pause_s = 0.0 if going_back else patience.after(code, lived_s)
+        pause_s = patience.after(code, lived_s) if end is End.LOST else 0.0
         if on_down is not None:
             on_down(
                 explained(
@@ -173,51 +197,121 @@ async def keep_connected(
         await asyncio.sleep(pause_s)
 
 
-def _reason(connection: Connection, going_back: bool, first: Broker) -> str:
-    if going_back:
+def _reason(connection: Connection, end: End, first: Broker) -> str:
+    if end is End.BACK:
         return f"{first} is there again"
+    if end is End.DESERTED:
+        return f"no vehicle hands on what comes to {connection.broker}"
     return connection.lost.result() if connection.lost.done() else "served"
 
 
-async def _served(
-    work: Coroutine[Any, Any, None], connection: Connection, earlier: list[Broker], client_id: str,
-    back: Return,
-) -> bool:  # fmt: skip
-    """Until the connection is lost; True: until an earlier broker was there again."""
-    name = f"mqtt[{connection.broker}].serve"
-    if not earlier:
-        await run_until(work, connection.lost, name)
+class _Watch:
+    """Which of several brokers to be at."""
+
+    def __init__(
+        self, brokers: list[Broker], client_id: str, on_message: Callable[[Message], None],
+        presence: Presence | None,
+    ) -> None:  # fmt: skip
+        self.back = Return(*HOLD_S)
+        self._brokers = brokers
+        self._client_id = f"{client_id}-probe"
+        self._on_message = on_message
+        self._presences: list[Presence | None] = [
+            presence.another() if presence is not None else None for _ in brokers
+        ]
+
+    def hearer(self, place: int) -> Callable[[Message], None]:
+        """What hears all that comes from this broker."""
+        presence, loop = self._presences[place], asyncio.get_running_loop()
+        if presence is None or place == len(self._brokers) - 1:
+            return self._on_message
+
+        def hear(message: Message) -> None:
+            if presence.hears(message.topic, message.payload, loop.time()):
+                message.done()
+            else:
+                self._on_message(message)
+
+        return hear
+
+    async def served(
+        self, work: Coroutine[Any, Any, None], connection: Connection, place: int
+    ) -> End:
+        """Until the connection is lost, or it is better to be elsewhere."""
+        name = f"mqtt[{connection.broker}].serve"
+        tasks: dict[asyncio.Task[None], End] = {}
+        if place > 0:
+            tasks[asyncio.create_task(self._earlier(place), name=f"{name}.probe")] = End.BACK
+        presence = self._presences[place]
+        if presence is not None and place < len(self._brokers) - 1:
+            deserted = self._deserted(connection, place, presence)
+            tasks[asyncio.create_task(deserted, name=f"{name}.presence")] = End.DESERTED
+        watched: list[asyncio.Future[Any]] = [connection.lost, *tasks]
+        end = asyncio.ensure_future(asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED))
+        try:
+            await run_until(work, end, name)
+            if connection.lost.done():
+                return End.LOST
+            return next((why for task, why in tasks.items() if task.done()), End.LOST)
+        finally:
+            for task in (end, *tasks):
+                task.cancel()
+            await asyncio.wait([end, *tasks])
+
+    async def _earlier(self, place: int) -> None:
+        """Returns when an earlier one has answered for long enough."""
+        loop = asyncio.get_running_loop()
+        self.back.answering_since = None
+        while True:
+            await asyncio.sleep(PROBE_S)
+            if self.back.probed(await self._some_answers(range(place)), loop.time()):
+                return
+
+    async def _deserted(self, connection: Connection, place: int, presence: Presence) -> None:
+        """Returns when nobody hands on what comes to this broker, and a later one is there."""
+        loop = asyncio.get_running_loop()
+        presence.begin(loop.time())
+        try:
+            await connection.subscribe(presence.filters)
+        except MqttError as error:
+            # Without it a broker is good that answers.
+            log.info("%s: whether a vehicle hands on is not known: %s", connection.broker, error)
+            await loop.create_future()
+        while True:
+            await asyncio.sleep(PROBE_S)
+            if presence.is_gone(loop.time()):
+                if await self._some_answers(range(place + 1, len(self._brokers))):
+                    return
+
+    async def _some_answers(self, places: range) -> bool:
+        for place in places:
+            if await self._answers(self._brokers[place], self._presences[place]):
+                return True
         return False
-    probing = asyncio.create_task(_probe(earlier, client_id, back), name=f"{name}.probe")
-    watched: list[asyncio.Future[Any]] = [probing, connection.lost]
-    end = asyncio.ensure_future(asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED))
-    try:
-        await run_until(work, end, name)
-        return probing.done() and not connection.lost.done()
-    finally:
-        for task in (end, probing):
-            task.cancel()
-        await asyncio.wait([end, probing])
 
+    async def _answers(self, broker: Broker, presence: Presence | None) -> bool:
+        """With a whole CONNACK, since what a listening socket says of a broker is little; and where
+        a relay is expected at it, that is there."""
+        loop, seen, there = asyncio.get_running_loop(), presence, asyncio.Event()
+        if presence is not None:
+            seen = presence.another()
+            seen.begin(loop.time())
 
-async def _probe(earlier: list[Broker], client_id: str, back: Return) -> None:
-    """Returns when one of them has answered for long enough: with a whole CONNACK, since what a
-    listening socket says of a broker is little."""
-    loop = asyncio.get_running_loop()
-    back.answering_since = None
-    while True:
-        await asyncio.sleep(PROBE_S)
-        answered = False
-        for broker in earlier:
-            try:
-                async with connect(broker, client_id=client_id, on_message=_ignore):
-                    answered = True
-                    break
-            except MqttError:
-                continue
-        if back.probed(answered, loop.time()):
-            return
+        def hear(message: Message) -> None:
+            if seen is not None and seen.hears(message.topic, message.payload, loop.time()):
+                if seen.is_there:
+                    there.set()
 
-
-def _ignore(message: Message) -> None:
-    """A probe has subscribed to nothing."""
+        try:
+            async with connect(broker, client_id=self._client_id, on_message=hear) as connection:
+                if seen is None:
+                    return True
+                await connection.subscribe(seen.filters)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HEAR_S):
+                        await there.wait()
+                return not seen.is_gone(loop.time(), 0.0)
+        except RefusedTopicError:
+            return True
+        except MqttError:
+            return False

@@ -18,6 +18,7 @@ from agent.messages import ActiveAlarms, Link, Status
 from agent.mqtt import Connection, Message, RefusedTopicError, Will
 from agent.outbox import Outbox
 from agent.reconnect import keep_connected
+from agent.relay.presence import Presence
 from agent.settings.tables import UnitConfig, UplinkConfig
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Uplink:
             on_down=self._down,
             make_will=lambda: self._will("lost"),
             session_expiry_s=SESSION_EXPIRY_S,
+            presence=Presence(self._unit.org, exercise=self._unit.exercise),
         )
 
     def _down(self, reason: str) -> None:
@@ -179,6 +181,11 @@ class Uplink:
         return self.connection.publish(
             f"{self._root}/{path}", payload, retain=True, expiry_s=self._expiry_s
         )
+
+    @property
+    def epoch(self) -> str:
+        """Of this run."""
+        return self._outbox.epoch.name
 
     def topic(self, path: str) -> str:
         """Of this unit."""

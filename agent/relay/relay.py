@@ -21,13 +21,14 @@ from agent import topics
 from agent.center.incoming import CLASSES
 from agent.clock import UnitClock
 from agent.messages import Event, Link, RelayedUnit, Skipped
-from agent.mqtt import Connection, Message
+from agent.mqtt import Connection, Message, Will
 from agent.reconnect import keep_connected
 from agent.relay.branch import Branch
 from agent.relay.down import PASSED_MAX, PASSED_S, Down, resent
 from agent.relay.intake import PATHS, Gate
 from agent.relay.keeping import Keeping
 from agent.relay.kit import FullError, Kit
+from agent.relay.presence import PATH as PRESENCE
 from agent.relay.refusals import Refusals, RefusedError
 from agent.relay.seen import Seen
 from agent.relay.state import KitState
@@ -66,6 +67,7 @@ class Relay:
         self.refusals = Refusals(self._refused)
         self._config = config
         self._unit = unit
+        self._uplinks = uplinks
         self._clock = clock
         self._directory = directory
         self._tell = tell
@@ -151,7 +153,7 @@ class Relay:
         await keep_connected(
             brokers, client_id=f"{self._unit.org}-{self._unit.id}-relay", on_message=self._heard,
             serve=self._serve, on_down=self._lost, session_expiry_s=SESSION_EXPIRY_S,
-            acks_later=True,
+            acks_later=True, make_will=lambda: self._presence("lost"),
         )  # fmt: skip
 
     async def _serve(self, connection: Connection) -> None:
@@ -161,8 +163,26 @@ class Relay:
         self.state, self.detail = "up", f"at {connection.broker}"
         log.info("relay: listening %s", self.detail)
         self._tell(Event(event="relay_up", source=self.source.name, detail=self.detail))
-        # The disk did not keep up: what was not taken comes again over a new connection.
-        await self._full.wait()
+        self._say_presence(connection, "up")
+        try:
+            # The disk did not keep up: what was not taken comes again over a new connection.
+            await self._full.wait()
+        finally:
+            self._say_presence(connection, "closed")
+
+    def _presence(self, state: str) -> Will:
+        """What kits go by: whether somebody takes what they bring to this broker.  It does not
+        expire: the broker is the vehicle's own."""
+        link = Link(
+            unit=self._unit.id, path=PRESENCE, mark=self._unit.mark, state=state,
+            epoch=self._uplinks[0].epoch, t=self._clock.now_ms(),
+        )  # fmt: skip
+        root = topics.unit_root(self._unit.org, self._unit.id, exercise=self._unit.exercise)
+        return Will(topic=f"{root}/link/{PRESENCE}", payload=msgspec.json.encode(link))
+
+    def _say_presence(self, connection: Connection, state: str) -> None:
+        said = self._presence(state)
+        connection.publish(said.topic, said.payload, retain=True)
 
     def _lost(self, reason: str) -> None:
         self._down.connection = None
@@ -261,7 +281,7 @@ class Relay:
         self._say(topic.unit, path, payload if newer else None)
 
     def _take_link(self, topic: topics.Topic, path: str, payload: bytes) -> None:
-        if not payload or path == self._unit.id:
+        if not payload or path in (self._unit.id, PRESENCE):
             return
         self._gate.named(topic, payload)
         link = self._gate.decode(topic, payload, Link)

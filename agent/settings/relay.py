@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from agent.relay.presence import PATH as PRESENCE
 from agent.settings.tables import Positive, Slug, UnitConfig, UplinkConfig
 
 
@@ -45,6 +46,8 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "enabled",
                 f"what is heard at {source.name!r} has no other uplink with relay = true to go to",
             )
+        if source is not None and source.name == PRESENCE:
+            yield "uplink", f"an uplink to the kits' broker cannot be named {PRESENCE!r}"
         for name in self.units:
             if name == unit.id:
                 yield "units", f"{name!r} is this unit itself; name those that it relays"
