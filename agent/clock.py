@@ -103,9 +103,8 @@ class UnitClock:
         """The time to send for a record: its own, or the right one where it was made with a clock
         that nothing had set, in this boot, and the time is known now."""
         made_by = Clock(clock)
-        best = self.source
-        if made_by in (Clock.FREE, Clock.RTC) and best in (Clock.GNSS, Clock.NTP):
-            if boot and boot == self.boot:
+        if made_by in (Clock.FREE, Clock.RTC) and boot and boot == self.boot:
+            if (best := self.source) in (Clock.GNSS, Clock.NTP):
                 return self.now_ms() - (boottime_ms() - mono), best
         return t, made_by
 

@@ -49,7 +49,11 @@ class Hub:
         self._clock = clock
         self._on_alarms = on_alarms
         self._on_reading = on_reading
-        self._calibrations = calibrations or {}
+        self._calibrations = {
+            source: known
+            for source, known in (calibrations or {}).items()
+            if known.calibrated is not None
+        }
         self.judges = list(judges)
         self._mark = mark
         self.takes: OnTake = lambda reading, at: True

@@ -82,8 +82,8 @@ class Outbox:
         """Number a record and hand it to the disk.  `body`: a message, encoded here, once."""
         self._seq += 1
         row = Row(
-            epoch=self.epoch.id, seq=self._seq, klass=klass.value, prev=self._prev.get(klass, 0),
-            t=self.clock.now_ms(), clock=self.clock.source.value, mono=boottime_ms(),
+            epoch=self.epoch.id, seq=self._seq, klass=str(klass), prev=self._prev.get(klass, 0),
+            t=self.clock.now_ms(), clock=str(self.clock.source), mono=boottime_ms(),
             body=in_incident(_encode(body), self.incident),
         )  # fmt: skip
         self._prev[klass] = self._seq

@@ -65,9 +65,10 @@ class Rates:
 
     def period_s(self, quantity: str) -> float:
         """Of the centers that have asked the densest counts; else the profile."""
-        asked = [lease.period_s for (_, name), lease in self._leases.items() if name == quantity]
-        if asked:
-            return min(asked)
+        if self._leases:
+            leases = self._leases.items()
+            if asked := [lease.period_s for (_, name), lease in leases if name == quantity]:
+                return min(asked)
         return self.profile.quantities.get(quantity, self.profile.period_s)
 
     def ask(self, uplink: str, quantity: str, lease: Lease) -> None:

@@ -380,11 +380,9 @@ class Driver:
     async def run(self, port: Port, emit: Emit) -> None:
         """Until cancelled.  OSError: the device is lost."""
         decoder = Decoder(self.config, self.counters)
+        turn = self._ask if self.config.asks else self._receive
         while True:
-            if self.config.asks:
-                await self._ask(port, emit, decoder)
-            else:
-                await self._receive(port, emit, decoder)
+            await turn(port, emit, decoder)
 
     async def _ask(self, port: Port, emit: Emit, decoder: Decoder) -> None:
         """One question, its reply, and the wait until the next is due."""

@@ -34,6 +34,8 @@ class Batches:
     def __init__(self, records: Records, unit: UnitConfig) -> None:
         self._records = records
         self._unit = unit
+        self._heads: dict[str, bytes] = {}
+        """The last one, by its epoch's name."""
 
     def make(
         self, rows: list[Row], *, late: bool, most: int, compress: bool = False
@@ -49,8 +51,7 @@ class Batches:
         epoch = self._records.store.epochs.get(rows[0].epoch)
         if epoch is None:
             return
-        head = {"unit": self._unit.id, "epoch": epoch.name, "mark": self._unit.mark}
-        start = _encode(head)[:-1] + b',"records":['
+        start = self._head(epoch.name)
         room = most - len(start) - 2
         batch: list[Row] = []
         parts: list[bytes] = []
@@ -68,6 +69,12 @@ class Batches:
             size += len(part) + 1
         if batch:
             yield _joined(batch, start, parts, room)
+
+    def _head(self, epoch: str) -> bytes:
+        if epoch not in self._heads:
+            head = {"unit": self._unit.id, "epoch": epoch, "mark": self._unit.mark}
+            self._heads = {epoch: _encode(head)[:-1] + b',"records":['}
+        return self._heads[epoch]
 
 
 def _joined(rows: list[Row], start: bytes, parts: list[bytes], room: int) -> Batch:

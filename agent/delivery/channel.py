@@ -71,8 +71,8 @@ class Traffic(Protocol):
     def send_urgent(self) -> bool:
         """Send one message of what is urgent, if there is any."""
 
-    def send_live(self) -> bool:
-        """Send one message of what is live, if there is any and room for it."""
+    def send_live(self, room: int) -> bool:
+        """Send one message of what is live, of about `room` bytes, if there is any."""
 
     def wake(self) -> None:
         """There may be room for history."""
@@ -188,11 +188,10 @@ class Channel:
 
     def pump(self) -> None:
         """Send what may go now: what is urgent of anybody first, then all in turn."""
-        while self._has_slot() and any(one.send_urgent() for one in self._traffic):
-            pass
-        while self._has_slot() and self._send_live_in_turn():
-            pass
-        if not self._waits():
+        while (waits := self._waits()) and self._has_slot():
+            if not any(one.send_urgent() for one in self._traffic) and not self._send_live():
+                break
+        if not waits:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = _now()
@@ -202,9 +201,10 @@ class Channel:
     def _waits(self) -> bool:
         return any(one.waits for one in self._traffic)
 
-    def _send_live_in_turn(self) -> bool:
-        for place, one in enumerate(self._traffic):
-            if self.live_room() and one.send_live():
+    def _send_live(self) -> bool:
+        room = self.live_room()
+        for place, one in enumerate(self._traffic if room else ()):
+            if one.send_live(room):
                 # Next time it is another's turn.
                 self._traffic.append(self._traffic.pop(place))
                 return True

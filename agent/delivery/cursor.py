@@ -168,4 +168,7 @@ def _read_counts(kept: bytes) -> dict[int, int]:
 
 
 def _of(table: dict[int, Ranges], epoch: int) -> Ranges:
-    return table.setdefault(epoch, Ranges())
+    ranges = table.get(epoch)
+    if ranges is None:
+        ranges = table[epoch] = Ranges()
+    return ranges

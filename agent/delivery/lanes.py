@@ -144,10 +144,9 @@ class Lanes:
             return
         if self._channel.connection is None:
             return
-        klass = Class(row.klass)
-        if klass in self._pauses and klass not in URGENT:
+        if row.klass in self._pauses and row.klass not in URGENT:
             return
-        if klass is Class.READINGS and self._is_thinned(row):
+        if row.klass == Class.READINGS and self._is_thinned(row):
             return
         self._enqueue(row)
         self._channel.pump()
@@ -234,17 +233,13 @@ class Lanes:
         self._history.wake()
 
     def send_urgent(self) -> bool:
-        return self._send_lane(self._urgent, self._most_bytes())
+        return bool(self._urgent) and self._send_lane(self._urgent, self._most_bytes())
 
-    def send_live(self) -> bool:
-        if self._thinning.send():
-            return True
-        return self._send_lane(self._live, self._channel.live_room())
+    def send_live(self, room: int) -> bool:
+        return self._thinning.send() or (bool(self._live) and self._send_lane(self._live, room))
 
     def _send_lane(self, lane: deque[Row], room: int) -> bool:
         """One message of the first rows of a lane, of about `room` bytes; at least one row."""
-        if not lane:
-            return False
         self._thinning.tell()
         rows = [lane.popleft()]
         size = len(rows[0].body) + RECORD_BYTES
@@ -290,7 +285,7 @@ class Lanes:
         self._records.tell(Event(event="not_sent", source=self._name, detail=detail, data=data))
 
     def _publish(self, batch: Batch, lane: Lane) -> None:
-        klass, epoch = Class(batch.rows[0].klass), batch.rows[0].epoch
+        klass, epoch = batch.rows[0].klass, batch.rows[0].epoch
         seqs = [row.seq for row in batch.rows]
         self._channel.publish(
             f"{self._root}/{klass}", batch.payload,
@@ -298,13 +293,13 @@ class Lanes:
             lane=Lane.URGENT if klass in URGENT else lane, records=len(seqs),
         )  # fmt: skip
 
-    def _answered(self, klass: Class, epoch: int, seqs: list[int], answer: Answer) -> None:
+    def _answered(self, klass: str, epoch: int, seqs: list[int], answer: Answer) -> None:
         if answer.taken:
             self._pauses.taken(klass)
             self._cursor.settle(epoch, seqs)
             self.settled.set()
         else:
-            self._not_taken(klass, epoch, seqs, answer)
+            self._not_taken(Class(klass), epoch, seqs, answer)
 
     def _not_taken(self, klass: Class, epoch: int, seqs: list[int], answer: Answer) -> None:
         """Nobody was there to hear it, or the broker refused: it stays, and is tried later.  Only

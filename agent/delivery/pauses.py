@@ -35,9 +35,10 @@ class Pauses:
             self._pause_s[klass] = min(RETRY_S[1], pause_s * 2)
         return first
 
-    def taken(self, klass: Class) -> None:
+    def taken(self, klass: str) -> None:
         """Somebody has it: the next pause is a short one."""
-        self._pause_s.pop(klass, None)
+        if self._pause_s:
+            self._pause_s.pop(Class(klass), None)
 
     def end(self, now: float) -> list[Class]:
         """Those whose pause is over."""

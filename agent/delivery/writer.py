@@ -143,18 +143,17 @@ class Writer:
         """Wait for work, or until some is due; True when this is the end."""
         try:
             job = self._queue.get(timeout=self._patience_s())
-            for _ in range(BATCH_MAX):
-                if job is None:
-                    return True
-                (self._writes if job.writes else self._reads).append(job)
-                job = self._queue.get_nowait()
         except queue.Empty:
             return False
-        # The last one that was got belongs to the next batch, or is the end.
-        if job is None:
-            return True
-        (self._writes if job.writes else self._reads).append(job)
-        return False
+        taken = 0
+        while job is not None:
+            (self._writes if job.writes else self._reads).append(job)
+            taken += 1
+            # Nobody else takes from it: what is there stays there.
+            if taken > BATCH_MAX or self._queue.empty():
+                return False
+            job = self._queue.get_nowait()
+        return True
 
     def _patience_s(self) -> float | None:
         due = []

@@ -113,7 +113,11 @@ class Connection:
         topic, payload, qos, retain, options = packet
         wire_topic, alias = self._aliases.of(topic)
         properties = of_publish(*options, alias) if self.protocol == 5 else None
-        info = self._client.publish(wire_topic, payload, qos, retain, properties)
+        self._wire.held = True
+        try:
+            info = self._client.publish(wire_topic, payload, qos, retain, properties)
+        finally:
+            self._wire.held = False
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail(future, paho.error_string(info.rc))
             return
@@ -122,7 +126,7 @@ class Connection:
             future.set_result(0)
         else:
             self._acks[info.mid] = future
-        self._wire.flush()
+        self._wire.write_on()
 
     def _put_held(self) -> None:
         while self._held and len(self._acks) < self.receive_maximum and not self.lost.done():

@@ -28,6 +28,8 @@ class LoopSocket:
         self._socket: Any = None
         self._waits_for_room = False
         """The selector tells when the socket takes more."""
+        self.held = False
+        """Who holds it calls `write_on` when all is in paho's hands that is to go."""
         self._misc: asyncio.TimerHandle | None = None
         self._misc_s = min(MISC_S[1], max(MISC_S[0], client.broker.keepalive_s / 5))
 
@@ -42,7 +44,7 @@ class LoopSocket:
         client.on_socket_unregister_write = self._handle_unregister_write
         self._loop.add_reader(self._socket, self._readable)
         if client.want_write():
-            self._loop.call_soon(self._write_on)
+            self._loop.call_soon(self.write_on)
         self._misc = self._loop.call_later(self._misc_s, self._housekeep)
         self._readable()
 
@@ -85,7 +87,8 @@ class LoopSocket:
     def _handle_register_write(self, _client: Any, _data: Any, _socket: Any) -> None:
         # A socket nearly always has room: to ask the selector first costs two system calls and a
         # turn of the loop for each message.
-        self._loop.call_soon(self._write_on)
+        if not self.held:
+            self._loop.call_soon(self.write_on)
 
     def _handle_unregister_write(self, _client: Any, _data: Any, sock: Any) -> None:
         if self._waits_for_room and self._socket is not None:
@@ -97,7 +100,8 @@ class LoopSocket:
         if self._socket is not None and not self._waits_for_room and self._client.want_write():
             self._client.loop_write()
 
-    def _write_on(self) -> None:
+    def write_on(self) -> None:
+        """The same, and the rest as soon as the socket takes it."""
         self.flush()
         if self._socket is None or self._waits_for_room or not self._client.want_write():
             return
