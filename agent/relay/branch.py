@@ -20,6 +20,8 @@ from agent.uplink import RETAINED_EXERCISE_EXPIRY_S, Uplink
 
 log = logging.getLogger(__name__)
 
+GATHER_S = 0.05
+"""What is late is looked for so soon after the first of it has come."""
 ASKED_MAX = 100
 ASKED_S = 600.0
 """Bytes of media that were asked for so long ago are of no use to who asked."""
@@ -36,6 +38,25 @@ class Stream:
         self.cursor = KitCursor(kit, uplink.config.name)
         name = msgspec.structs.replace(unit, id=kit.name)
         self.lanes = Lanes(kit, self.cursor, name, root, uplink.config, uplink.channel)
+        self._looking: asyncio.TimerHandle | None = None
+        kit.late_listeners.append(self._late)
+
+    def _late(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(GATHER_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self.lanes.look_again()
+
+    def end(self) -> None:
+        """The store is gone."""
+        if self.task is not None:
+            self.task.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        self.kit.late_listeners.remove(self._late)
+        self.lanes.end()
 
 
 class Branch:
@@ -75,9 +96,7 @@ class Branch:
     def clear(self) -> None:
         """The store is gone: nothing can be sent from it."""
         for stream in self.streams.values():
-            if stream.task is not None:
-                stream.task.cancel()
-            stream.lanes.end()
+            stream.end()
         self.streams.clear()
 
     # -- a rider of the uplink -----------------------------------------------------------------

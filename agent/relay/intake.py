@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -99,6 +100,14 @@ class Gate:
             path = "/".join(topic.path)
             raise RefusedError("malformed", f"{topic.unit}/{path}: {error}") from error
 
+    @contextlib.contextmanager
+    def malformed(self) -> Iterator[None]:
+        """A ValueError inside is the sender's."""
+        try:
+            yield
+        except ValueError as error:
+            raise RefusedError("malformed", str(error)) from error
+
     def rollup(self, topic: topics.Topic, payload: bytes) -> Rollup:
         """It may be compressed."""
         try:
@@ -111,10 +120,8 @@ class Gate:
     def records(self, topic: topics.Topic, payload: bytes) -> tuple[str, list[Kept]]:
         """The epoch of a message with records, and those."""
         assert topic.path[0] in CLASSES
-        try:
+        with self.malformed():
             batch, records = read_batch(topic, payload)
-        except ValueError as error:
-            raise RefusedError("malformed", str(error)) from error
         self.check_mark(topic, batch.mark)
         if len(records) > RECORDS_MAX:
             raise RefusedError(

@@ -38,12 +38,15 @@ class Keeping:
     def __init__(
         self, store: RelayStore, clock: UnitClock, config: RelayConfig,
         branches: Iterable[Branch], tell: Callable[[Event], None],
+        let_go: Callable[[str, str, int], None],
     ) -> None:  # fmt: skip
+        """`let_go`: told (unit, epoch, last number) of what was deleted."""
         self._store = store
         self._clock = clock
         self._config = config
         self._branches = list(branches)
         self._tell = tell
+        self._let_go = let_go
         self._deleted: list[Deleted] = []
 
     async def once(self, kits: Iterable[Kit]) -> None:
@@ -61,6 +64,7 @@ class Keeping:
                     await self._say(kit, epoch, one)
 
     async def _say(self, kit: Kit, epoch: str, deleted: Deleted) -> None:
+        self._let_go(kit.name, epoch, deleted.last)
         data: dict[str, object] = {
             "unit": kit.name, "epoch": epoch, "first": deleted.first, "last": deleted.last,
         }  # fmt: skip

@@ -47,6 +47,9 @@ class Kit:
         """By the same: which numbers are on the disk."""
         self.newest: dict[str, Row] = {}
         self.listeners: list[Callable[[Row], None]] = []
+        self.late_listeners: list[Callable[[], None]] = []
+        """Each is told that something came which the kit itself calls late: it is history here too,
+        and overtakes nothing that happens now."""
         self.tell = tell
         self.heard_ms = 0
         """UTC ms at which the last record came; 0: none in this run."""
@@ -54,8 +57,10 @@ class Kit:
         """By epoch and reason: what the kit says that it leaves out."""
         self._store = store
         self._clock = clock
-        self._coming: dict[int, Ranges] = {}
+        self.coming: dict[int, Ranges] = {}
         """On their way to it."""
+        self._late: dict[int, Ranges] = {}
+        """Of those: what is late."""
         self._appended = self._committed = 0
         self._after: deque[tuple[int, Callable[[], None]]] = deque()
         """What is to be called when so many are committed."""
@@ -70,7 +75,8 @@ class Kit:
             id=number, name=name, boot=stored.boot, first=stored.first, last=stored.last
         )
         self.held[number] = Ranges()
-        self._coming[number] = Ranges()
+        self.coming[number] = Ranges()
+        self._late[number] = Ranges()
 
     async def load(self) -> None:
         """Look which numbers are on the disk."""
@@ -99,7 +105,7 @@ class Kit:
         """Keep what is new of a message; `done` when all of it is on the disk.  How many are new.
         RefusedError: this unit has had too many runs.  FullError: the disk does not keep up."""
         number = self._epoch(epoch_name)
-        held, coming = self.held[number], self._coming[number]
+        held, coming = self.held[number], self.coming[number]
         fresh = [one for one in kept if not (one.record.seq in held or one.record.seq in coming)]
         for one in fresh:
             self._append(number, one)
@@ -131,7 +137,9 @@ class Kit:
         if self._store.not_kept > not_kept:
             raise FullError(f"{self.name}: too many records wait for the disk")
         self._appended += 1
-        self._coming[number].add(row.seq, row.seq)
+        self.coming[number].add(row.seq, row.seq)
+        if record.late and record.klass not in URGENT:
+            self._late[number].add(row.seq, row.seq)
         if record.klass is Class.READINGS:
             self._remember(record.body, row)
 
@@ -149,10 +157,15 @@ class Kit:
             epoch.first = min(epoch.first, row.seq) if held else row.seq
             epoch.last = max(epoch.last, row.seq)
         held.add(row.seq, row.seq)
-        self._coming[row.epoch].remove(row.seq, row.seq)
+        self.coming[row.epoch].remove(row.seq, row.seq)
         self._committed += 1
-        for listener in list(self.listeners):
-            listener(row)
+        if row.seq in (late := self._late[row.epoch]):
+            late.remove(row.seq, row.seq)
+            for later in list(self.late_listeners):
+                later()
+        else:
+            for listener in list(self.listeners):
+                listener(row)
         self._call_after()
 
     def _call_after(self) -> None:

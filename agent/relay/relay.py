@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 
 from agent import topics
-from agent.center.incoming import CLASSES
+from agent.center.incoming import CLASSES, check_epoch
 from agent.clock import UnitClock
 from agent.messages import Event, Link, RelayedUnit, Skipped
 from agent.mqtt import Connection, Message, Will
 from agent.reconnect import keep_connected
+from agent.relay.asking import Asking
 from agent.relay.branch import Branch
 from agent.relay.down import PASSED_MAX, PASSED_S, Down, resent
 from agent.relay.intake import PATHS, Gate
@@ -81,6 +82,7 @@ class Relay:
         """What has no number and no version."""
         self._stills: dict[tuple[str, str], int] = {}
         self._full = asyncio.Event()
+        self._asking = Asking(unit, clock, self.refusals.add)
         self._down = Down(self._gate, clock, self._closed, tell)
         self.branches = {
             uplink.config.name: Branch(uplink, unit, self._gate, self._retained, tell)
@@ -116,12 +118,18 @@ class Relay:
             kit = Kit(name, store, self._clock, self._tell)
             await kit.load()
             self._add(kit)
-        keeping = Keeping(store, self._clock, self._config, self.branches.values(), self._tell)
+        keeping = Keeping(
+            store, self._clock, self._config, self.branches.values(), self._tell,
+            self._asking.let_go,
+        )  # fmt: skip
         tasks = [
             asyncio.create_task(self._listen(), name="relay.listen"),
             asyncio.create_task(self._save(), name="relay.save"),
             asyncio.create_task(self._keep(keeping), name="relay.retention"),
         ]
+        if self._config.close_gaps:
+            asking = self._asking.run(self._states, lambda: self._down.connection)
+            tasks.append(asyncio.create_task(asking, name="relay.asking"))
         try:
             await asyncio.wait([*tasks, store.failed], return_when=asyncio.FIRST_COMPLETED)
             for task in (task for task in tasks if task.done()):
@@ -133,11 +141,13 @@ class Relay:
             await asyncio.wait(tasks)
             for branch in self.branches.values():
                 branch.save()
+            self._asking.keep()
             await store.flush()
 
     def _forget(self) -> None:
         for branch in self.branches.values():
             branch.clear()
+        self._asking.clear()
         self.kits.clear()
         self._states.clear()
         self._store = None
@@ -231,6 +241,7 @@ class Relay:
             case (klass,) if klass in CLASSES:
                 epoch, kept = self._gate.records(topic, payload)
                 self._kit(topic.unit).take(epoch, kept, message.done)
+                self._asking.came(topic.unit, epoch, kept)
                 return
             case ("status",) | ("alarms", "active"):
                 self._take_state(topic, payload)
@@ -265,6 +276,7 @@ class Relay:
     def _add(self, kit: Kit) -> None:
         self.kits[kit.name] = kit
         self._states[kit.name] = KitState(kit, self._unit.id, self._unit.mark)
+        self._asking.add(kit)
         for branch in self.branches.values():
             branch.add(kit)
 
@@ -278,6 +290,8 @@ class Relay:
             newer = self._states[topic.unit].newer(path, payload)
         except ValueError as error:
             raise RefusedError("malformed", f"{topic.unit}/{path}: {error}") from error
+        if newer and path == "status":
+            self._asking.status(topic.unit, payload)
         self._say(topic.unit, path, payload if newer else None)
 
     def _take_link(self, topic: topics.Topic, path: str, payload: bytes) -> None:
@@ -295,7 +309,10 @@ class Relay:
     def _take_skipped(self, topic: topics.Topic, payload: bytes) -> None:
         self._gate.named(topic, payload)
         told = self._gate.decode(topic, payload, Skipped)
+        with self._gate.malformed():
+            check_epoch(told.epoch, f"{topic.unit}/skipped")
         kit = self._kit(topic.unit)
+        self._asking.told(topic.unit, told.epoch, told.ranges)
         fresh = kit.told_skipped(told.epoch, told.reason, told.ranges)
         for branch in self.branches.values():
             if stream := branch.streams.get(topic.unit):
@@ -383,7 +400,7 @@ class Relay:
         return {
             "state": self.state, "detail": self.detail, "units": sorted(self.kits),
             "pending": {name: branch.pending() for name, branch in self.branches.items()},
-            "refused": dict(self.refusals.counts),
+            "refused": dict(self.refusals.counts), "asked": self._asking.asked,
             "commands": {"relayed": self._down.relayed, "refused": self._down.refused},
         }  # fmt: skip
 

@@ -39,6 +39,11 @@ class KitState:
             path: kept for path in PATHS if (kept := kit.kept.get(path))
         }
 
+    @property
+    def is_up(self) -> bool:
+        """It is connected to the vehicle's broker, as far as is known."""
+        return self._last[0] == "up"
+
     def newer(self, path: str, payload: bytes) -> bool:
         """Take it if it is newer than what is known.  ValueError: it has no version."""
         order = _order(payload)

@@ -17,6 +17,8 @@ class RelayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The `[[uplink]]` at whose broker the kits are; empty: the only one that is `local`."""
     units: tuple[Slug, ...] = ()
     """Empty: every unit of the same organisation."""
+    close_gaps: bool = True
+    """Ask kits again for what is missing here."""
     retention_days: Positive = 8.0
     max_mb: Annotated[int, msgspec.Meta(ge=16, description="16 MB or more")] = 1024
 

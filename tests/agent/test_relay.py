@@ -195,7 +195,7 @@ async def test_what_is_too_old_goes_and_is_said_and_the_kit_may_send_it_again(
         made.take(*range(1, 11), name="all")
         await until(lambda: bool(made.done), "it is on disk")
         config = RelayConfig(enabled=True, retention_days=1.0)
-        keeping = Keeping(made.store, UnitClock(), config, [], made.events.append)
+        keeping = Keeping(made.store, UnitClock(), config, [], made.events.append, print)
         await keeping.once([made.kit])
         assert (made.held(), made.events) == ([(1, 10)], [])
         monkeypatch.setattr(
@@ -352,7 +352,7 @@ async def test_what_the_vehicle_lets_go_unsent_is_told_and_the_kit_can_still_giv
         assert relay._store is not None
         keeping = Keeping(
             relay._store, UnitClock(), RelayConfig(enabled=True, max_mb=0),
-            relay.branches.values(), events.append,
+            relay.branches.values(), events.append, print,
         )  # fmt: skip
         await keeping.once(relay.kits.values())
         assert pending() == 0
