@@ -56,15 +56,19 @@ class Extensions:
         return struct.pack("!HH", 0xBEDE, len(parts) // 4) + parts
 
 
-def packet(
-    stream: Stream, seq: int, timestamp: int, *, marker: bool, extensions: bytes, payload: bytes
-) -> bytes:
-    """A whole RTP packet, not yet encrypted."""
+def head(stream: Stream, seq: int, timestamp: int, *, marker: bool, extensions: bytes) -> bytes:
+    """What stands before the payload."""
     first = 0x90 if extensions else 0x80
-    head = _HEAD.pack(
-        first, marker << 7 | stream.payload_type, seq & 0xFFFF, timestamp & 0xFFFFFFFF, stream.ssrc
+    return (
+        _HEAD.pack(
+            first,
+            marker << 7 | stream.payload_type,
+            seq & 0xFFFF,
+            timestamp & 0xFFFFFFFF,
+            stream.ssrc,
+        )
+        + extensions
     )
-    return head + extensions + payload
 
 
 def again(seq: int, payload: bytes) -> bytes:

@@ -38,6 +38,7 @@ from agent.media.encoded import Encoded
 from agent.media.fanout import ClosedError, Subscription
 from agent.media.link import copies, rtp
 from agent.media.link.copies import Copies, Kept
+from agent.media.link.datagrams import Datagrams
 from agent.media.link.link import (
     OVERHEAD_BYTES,
     PROBE_FACTOR,
@@ -84,6 +85,7 @@ class VideoOut:
         self._ssrc = sender._ssrc
         self._rtx_ssrc = sender._rtx_ssrc
         self._transport: RTCDtlsTransport = sender.transport
+        self._datagrams = Datagrams(sender.transport)
         self._sender = sender
         self._tasks: list[asyncio.Task[None]] = []
         self._history: deque[Kept] = deque(maxlen=HISTORY)
@@ -109,6 +111,7 @@ class VideoOut:
         if self._tasks:
             return
         self._transport = self._sender.transport
+        self._datagrams = Datagrams(self._transport)
         codec = parameters.codecs[0]
         self._stream = rtp.Stream(self._ssrc, codec.payloadType or 0)
         for other in parameters.codecs:
@@ -144,7 +147,7 @@ class VideoOut:
                     if report.ssrc == self._ssrc:
                         self._take_report(report)
             case RtcpRtpfbPacket(fmt=fmt) if fmt == RTCP_RTPFB_NACK:
-                await self._resend(packet.lost)
+                self._resend(packet.lost)
             case RtcpPsfbPacket(fmt=fmt) if fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
                 if self.subscription is not None:
                     self.subscription.request_keyframe()
@@ -175,21 +178,30 @@ class VideoOut:
                     await self._probe()
 
     async def _picture(self, picture: Encoded) -> None:
+        """What may leave at once leaves in one call."""
         self._set_pace()
-        last = len(picture.payloads) - 1
         playout_s: tuple[float, float] | None = self._playout_s()
         doubles = self.doubles
-        for n, payload in enumerate(picture.payloads):
-            await self._paced(len(payload), self._pacer)
+        left = len(picture.payloads)
+        now = time.monotonic()
+        ready: list[tuple[bytes, bytes]] = []
+        for payload in picture.payloads:
+            left -= 1
+            if self._wait_s(len(payload), self._pacer, now):
+                self._datagrams.send(ready)
+                ready.clear()
+                await self._paced(len(payload), self._pacer)
+                now = time.monotonic()
             seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
-            kept = Kept(seq, picture.timestamp, n == last, payload)
+            kept = Kept(seq, picture.timestamp, not left, payload)
             self._history.append(kept)
-            await self._transmit(self._stream, kept, playout_s)
+            ready.append((self._head(self._stream, kept, now, playout_s), payload))
             if doubles:
                 self._copies.add(kept)
             playout_s = None
             self._octets += len(payload)
             self._packets += 1
+        self._datagrams.send(ready)
         self.pictures += 1
 
     @property
@@ -204,7 +216,7 @@ class VideoOut:
                 await self._paced(len(kept.payload), self._pacer)
                 # Who has noticed the gap has asked before this one can arrive.
                 self._resent[kept.seq] = time.monotonic()
-                await self._send_again(kept)
+                self._send_again(kept)
 
     def _set_pace(self) -> None:
         estimator = self.link.estimator
@@ -215,14 +227,15 @@ class VideoOut:
         self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else burst
         self._resend_pacer.kbit_s = estimator.kbit_s * RESEND_SHARE
 
+    def _wait_s(self, size: int, pacer: Pacer, now: float) -> float:
+        """0 where so much may leave now.  Nothing leaves while a queue is to drain, not even the
+        rest of a picture."""
+        wait_s = self.link.estimator.pause_until - now
+        return wait_s if wait_s > 0 else pacer.wait_s(size + OVERHEAD_BYTES + HEADER_BYTES, now)
+
     async def _paced(self, size: int, pacer: Pacer) -> None:
-        """Nothing leaves while a queue is to drain, not even the rest of a picture."""
-        size += OVERHEAD_BYTES + HEADER_BYTES
-        while True:
-            now = time.monotonic()
-            wait_s = self.link.estimator.pause_until - now
-            if wait_s <= 0 and not (wait_s := pacer.wait_s(size, now)):
-                return
+        """Returns when so much may leave."""
+        while wait_s := self._wait_s(size, pacer, time.monotonic()):
             await asyncio.sleep(wait_s)
             self._set_pace()
 
@@ -236,22 +249,22 @@ class VideoOut:
             repair_s = 2 * copies.AFTER_S
         return (0.0, min(0.1 + 4 * estimator.jitter_s + repair_s, MAX_PLAYOUT_S))
 
-    async def _transmit(
-        self, stream: rtp.Stream, kept: Kept, playout_s: tuple[float, float] | None = None
-    ) -> None:
+    def _head(
+        self,
+        stream: rtp.Stream,
+        kept: Kept,
+        now: float,
+        playout_s: tuple[float, float] | None = None,
+    ) -> bytes:
+        """Of a packet that leaves now."""
         seq, timestamp, marker, payload = kept
-        now = time.monotonic()
-        number = self.link.number(len(payload) + 28, now)
+        number = self.link.number(len(payload) + HEADER_BYTES, now)
         extensions = self._extensions.block(number, now, playout_s)
-        await self._transport._send_rtp(
-            rtp.packet(
-                stream, seq, timestamp, marker=marker, extensions=extensions, payload=payload
-            )
-        )
+        return rtp.head(stream, seq, timestamp, marker=marker, extensions=extensions)
 
     # Again.
 
-    async def _resend(self, lost: list[int]) -> None:
+    def _resend(self, lost: list[int]) -> None:
         now = time.monotonic()
         rtt_s = self.link.estimator.rtt_s
         if now < self.link.estimator.pause_until:
@@ -265,7 +278,7 @@ class VideoOut:
                 continue
             self._resent[seq] = now
             with suppress(ConnectionError):
-                await self._send_again(kept)
+                self._send_again(kept)
         if len(self._resent) > HISTORY:
             self._resent = {s: at for s, at in self._resent.items() if now - at < 2.0}
 
@@ -275,13 +288,13 @@ class VideoOut:
         back = (self._history[-1].seq - seq) & 0xFFFF
         return self._history[-1 - back] if back < len(self._history) else None
 
-    async def _send_again(self, kept: Kept) -> None:
-        seq, timestamp, marker, payload = kept
-        if self._rtx is None:
-            await self._transmit(self._stream, kept)
-            return
-        rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
-        await self._transmit(self._rtx, Kept(rtx_seq, timestamp, marker, rtp.again(seq, payload)))
+    def _send_again(self, kept: Kept) -> None:
+        stream = self._stream
+        if self._rtx is not None:
+            stream = self._rtx
+            rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
+            kept = kept._replace(seq=rtx_seq, payload=rtp.again(kept.seq, kept.payload))
+        self._datagrams.send([(self._head(stream, kept, time.monotonic()), kept.payload)])
 
     async def _probe(self) -> None:
         """Copies of what was sent last: a receiver that has them throws them away."""
@@ -291,7 +304,7 @@ class VideoOut:
         pacer = Pacer(self.link.probing(len(burst), time.monotonic()), 1)
         for packet in burst:
             await self._paced(len(packet.payload), pacer)
-            await self._send_again(packet)
+            self._send_again(packet)
 
     def _burst(self) -> list[Kept]:
         """What a link shall carry at a higher rate for a moment.  On a thin one large packets would

@@ -17,10 +17,9 @@ PARAMETERS = [
 
 def test_another_parser_reads_every_field() -> None:
     extensions = rtp.Extensions(PARAMETERS, "0").block(70_000, 1.5, (0.0, 0.4))
-    data = rtp.packet(
-        rtp.Stream(0xDEADBEEF, 109), 65_540, 1 << 33, marker=True, extensions=extensions,
-        payload=b"payload",
-    )  # fmt: skip
+    stream = rtp.Stream(0xDEADBEEF, 109)
+    head = rtp.head(stream, 65_540, 1 << 33, marker=True, extensions=extensions)
+    data = head + b"payload"
     ids = HeaderExtensionsMap()
     ids.configure(RTCRtpParameters(headerExtensions=PARAMETERS))
     packet = RtpPacket.parse(data, ids)
@@ -35,13 +34,12 @@ def test_another_parser_reads_every_field() -> None:
 
 def test_without_extensions_there_is_no_block() -> None:
     assert rtp.Extensions([], "0").block(1, 1.0, (0.0, 0.0)) == b""
-    data = rtp.packet(rtp.Stream(1, 97), 1, 1, marker=False, extensions=b"", payload=b"x")
-    assert RtpPacket.parse(data).payload == b"x"
+    head = rtp.head(rtp.Stream(1, 97), 1, 1, marker=False, extensions=b"")
+    assert RtpPacket.parse(head + b"x").payload == b"x"
 
 
 def test_a_retransmission_carries_the_number_of_what_it_repeats() -> None:
-    data = rtp.packet(
-        rtp.Stream(2, 98), 9, 1, marker=False, extensions=b"", payload=rtp.again(700, b"lost")
-    )
-    packet = unwrap_rtx(RtpPacket.parse(data), payload_type=97, ssrc=1)
+    head = rtp.head(rtp.Stream(2, 98), 9, 1, marker=False, extensions=b"")
+    packet = RtpPacket.parse(head + rtp.again(700, b"lost"))
+    packet = unwrap_rtx(packet, payload_type=97, ssrc=1)
     assert (packet.sequence_number, packet.payload) == (700, b"lost")

@@ -1,0 +1,98 @@
+"""What leaves is what another SRTP session reads, in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pylibsrtp
+import pytest
+
+from agent.media.link import rtp
+from agent.media.link.datagrams import Datagrams
+
+KEY = os.urandom(44)
+PROFILE = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM
+
+
+def session(kind: int) -> pylibsrtp.Session:
+    return pylibsrtp.Session(pylibsrtp.Policy(KEY, kind, 0, PROFILE))
+
+
+class Way:
+    """A path over real sockets of loopback."""
+
+    def __init__(self) -> None:
+        self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.receiver.bind(("127.0.0.1", 0))
+        self.receiver.settimeout(5)
+        self.reads = session(pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        self.nominated: dict[int, Any] = {}
+        self.transport: Any = SimpleNamespace(
+            state="connected",
+            _tx_srtp=session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND),
+            transport=SimpleNamespace(_connection=SimpleNamespace(_nominated=self.nominated)),
+        )
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        protocol = SimpleNamespace(transport=transport)
+        to = self.receiver.getsockname()
+        self.nominated[1] = SimpleNamespace(protocol=protocol, remote_addr=to)
+
+    def close(self) -> None:
+        self.receiver.close()
+        if self.nominated:
+            self.nominated[1].protocol.transport.close()
+
+    def read(self) -> bytes:
+        return self.reads.unprotect(self.receiver.recv(2048))
+
+
+def packets(*sizes: int) -> list[tuple[bytes, bytes]]:
+    stream = rtp.Stream(7, 97)
+    return [
+        (rtp.head(stream, n, 900, marker=False, extensions=b""), os.urandom(size))
+        for n, size in enumerate(sizes, 65_534)
+    ]
+
+
+async def test_packets_arrive_as_they_were_in_their_order() -> None:
+    way = Way()
+    try:
+        await way.open()
+        sent = packets(1100, 1100, 1099, 1099, 3, 1100, 1)
+        Datagrams(way.transport).send(sent)
+        assert [way.read() for _ in sent] == [head + payload for head, payload in sent]
+    finally:
+        way.close()
+
+
+async def test_without_a_path_it_says_so() -> None:
+    way = Way()
+    try:
+        datagrams = Datagrams(way.transport)
+        with pytest.raises(ConnectionError, match="there is no path"):
+            datagrams.send(packets(10))
+        await way.open()
+        way.transport.state = "closed"
+        with pytest.raises(ConnectionError, match="not connected"):
+            datagrams.send(packets(10))
+    finally:
+        way.close()
+
+
+async def test_a_packet_that_is_too_long_is_refused() -> None:
+    way = Way()
+    try:
+        await way.open()
+        with pytest.raises(ValueError, match="1512 bytes is too long"):
+            Datagrams(way.transport).send(packets(1500))
+    finally:
+        way.close()
