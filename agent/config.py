@@ -173,6 +173,8 @@ def _whip(document: Document, media: MediaConfig, cameras: tuple[CameraConfig, .
             document.mistake(
                 ("media", "whip", index, "camera"), f"there is no camera {target.camera!r}"
             )
+        if target.voice and not media.voice.microphone:
+            document.mistake(("media", "whip", index, "voice"), "given without a microphone")
 
 
 def _once(document: Document, key: str, word: str) -> None:

@@ -82,6 +82,7 @@ class Signalling:
             offer = self._read(message, uplink)
             by, camera = offer.by, offer.camera
             reply = await self._ask(session, offer, _why_no_voice(uplink))
+            camera = reply.camera
             answer = Answer(sdp=reply.sdp, detail=reply.note, ice_servers=reply.ice_servers)
             self._watching.opened(
                 Watch(

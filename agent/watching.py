@@ -33,6 +33,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     by: str
     camera: str
+    """Empty: voice alone."""
     uplink: str
     listens: bool = False
     talks: bool = False
@@ -60,6 +61,8 @@ class Watching:
         self._watches: dict[str, Watch] = {}
         self._sent = False
         """Something goes out that is no session: single pictures, or to a media server."""
+        self._heard = False
+        """A media server takes the microphone's sound."""
         self._key_down = False
         self._open = False
         self._announced: dict[str, float] = {}
@@ -150,7 +153,9 @@ class Watching:
 
     def stats(self, stats: MediaStats) -> None:
         """Twice a second, from the media process."""
-        self._sent = self._media.is_leased or any(way.state == "live" for way in stats.whip)
+        live = [way for way in stats.whip if way.state == "live"]
+        self._sent = self._media.is_leased or any(way.camera for way in live)
+        self._heard = any(way.listens for way in live)
         talker = self.floor.talker
         if talker is not None and stats.voice.talks:
             self.floor.heard(talker.session, time.monotonic())
@@ -167,8 +172,8 @@ class Watching:
     def look(self) -> None:
         """Do what follows from who watches and listens now."""
         now = time.monotonic()
-        seen = bool(self._watches) or self._sent
-        listened = any(watch.listens for watch in self._watches.values())
+        seen = self._sent or any(watch.camera for watch in self._watches.values())
+        listened = self._heard or any(watch.listens for watch in self._watches.values())
         remote = self._voice.open_microphone or (self._voice.open_on_sos and self.is_called())
         self.lamp((seen or listened) and not self.is_discreet())
         self._announce("camera", seen, now)

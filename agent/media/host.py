@@ -118,8 +118,9 @@ class MediaHost:
     async def offer(
         self, session: str, camera: str, sdp: str, *, no_voice: str = NO_VOICE
     ) -> wire.OfferReply:
-        """The answer.  MediaError: why there is none.  `no_voice`: why its sound is refused."""
-        name = self._camera(camera)
+        """The answer.  MediaError: why there is none.  `no_voice`: why its sound is refused.  An
+        offer without pictures, or to a unit without a camera, is for voice alone."""
+        name = self._shown(camera, sdp)
         if session in self._waiting or session in self._sessions:
             raise MediaError("refused", f"session {session!r} is already in use")
         if len(sdp) > wire.MAX_SDP_CHARS:
@@ -239,6 +240,15 @@ class MediaHost:
         if self._writer is not None:
             self._send(wire.StopStills(camera=name))
 
+    def _shown(self, camera: str, sdp: str) -> str:
+        """The camera of a session; empty where it is for voice alone.  MediaError."""
+        voice = self.config.voice
+        if self._disabled or not (voice.microphone or voice.speaker):
+            return self._camera(camera)
+        if not self.config.cameras and not camera:
+            return ""
+        return self._camera(camera) if "\nm=video" in sdp else ""
+
     def _camera(self, name: str) -> str:
         if self._disabled:
             raise MediaError("unavailable", self._disabled)
@@ -270,7 +280,9 @@ class MediaHost:
 
     async def run(self) -> None:
         """Until cancelled.  Whatever happens to the process is an event, never an exception."""
-        if self._disabled or not self.config.cameras:
+        voice = self.config.voice
+        has_parts = self.config.cameras or voice.microphone or voice.speaker
+        if self._disabled or not has_parts:
             self._on_stats(self.stats)
             await asyncio.Event().wait()
         delay_s = BACKOFF_S[0]

@@ -17,7 +17,7 @@ from agent.media.record.circumstances import Circumstances
 from agent.media.record.part import RecordPart
 from agent.media.video_part import VideoPart
 from agent.media.voice.hub import VoiceHub
-from agent.media.voice.part import VoicePart
+from agent.media.voice.part import NoPictures, VoicePart
 from agent.media.ways.interfaces import INTERFACES
 from agent.media.ways.outlets import Outlets
 from agent.media.ways.supply import Supply
@@ -47,7 +47,9 @@ class Service:
         self._peers = Peers(self._closed, supply=self._supply)
         self._voice = VoiceHub(config.voice, loop)
         self._record = RecordPart(config, self._pipelines, self._voice.source.taps, self._send)
-        self._outlets = Outlets(config, self._pipelines, self._peers, self._supply, self._way)
+        self._outlets = Outlets(
+            config, self._pipelines, self._peers, self._supply, self._way, self._voice
+        )
         self._said: dict[str, tuple[str, str]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -114,7 +116,7 @@ class Service:
     async def _answer(self, request: wire.OfferRequest) -> None:
         try:
             voice = VoicePart(request.session, self._voice, request.no_voice)
-            parts = [*self._parts(request), voice]
+            parts = [*self._parts(request, voice), voice]
             sdp = await self._peers.answer(request.session, parts, request.sdp)
         except MediaError as error:
             reply = wire.OfferReply(session=request.session, code=error.code, detail=str(error))
@@ -122,12 +124,15 @@ class Service:
             servers = self._supply.for_viewers()
             reply = wire.OfferReply(
                 session=request.session, sdp=sdp, ice_servers=servers,
-                note=voice.note, listens=voice.listens, talks=voice.talks,
+                note=voice.note, camera=request.camera,
+                listens=voice.listens, talks=voice.talks,
             )  # fmt: skip
         self._send(reply)
 
-    def _parts(self, request: wire.OfferRequest) -> list[Part]:
-        """What a session that is offered shall carry."""
+    def _parts(self, request: wire.OfferRequest, voice: VoicePart) -> list[Part]:
+        """What a session that is offered shall carry beside voice."""
+        if not request.camera:
+            return [NoPictures(voice)]
         video = VideoPart(request.session, self._pipelines[request.camera])
         return [video, DataPart(video, self._painter, self._pipelines)]
 

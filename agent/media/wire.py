@@ -121,6 +121,7 @@ class Overlay(_Message, frozen=True, kw_only=True):
 class OfferRequest(_Message, frozen=True, kw_only=True):
     session: str
     camera: str
+    """Empty: none, the session is for voice alone."""
     sdp: str
     no_voice: str = "voice was not asked for"
     """Why there is none; empty: the session may have one."""
@@ -190,6 +191,8 @@ class OfferReply(_Message, frozen=True, kw_only=True):
     """What the viewer may use too."""
     note: str = ""
     """What it lacks, in a sentence: no voice, and why."""
+    camera: str = ""
+    """Which is shown; empty: none, it is voice alone."""
     listens: bool = False
     talks: bool = False
     code: str = "ok"
@@ -269,6 +272,8 @@ class WhipStats(msgspec.Struct, frozen=True, kw_only=True):
     """Paths replaced within one session."""
     sessions: int = 0
     """Sessions that were opened."""
+    listens: bool = False
+    """The server takes the microphone's sound."""
 
 
 class WhepStats(msgspec.Struct, frozen=True, kw_only=True):

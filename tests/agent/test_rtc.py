@@ -46,8 +46,8 @@ class FakeMedia:
         if self.error is not None:
             raise self.error
         return wire.OfferReply(
-            session=session, sdp="v=0 answer", note=no_voice, listens=not no_voice,
-            talks=not no_voice,
+            session=session, sdp="v=0 answer", note=no_voice, camera=camera,
+            listens=not no_voice, talks=not no_voice,
         )  # fmt: skip
 
     def close(self, session: str) -> None:

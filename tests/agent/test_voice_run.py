@@ -25,12 +25,17 @@ pytestmark = pytest.mark.skipif(
 LIVE, TALK = 6, 5
 
 
-def tables(folder: Path, pins: Line, port: int, *, open_microphone: bool) -> str:
+CAMERA = '[[camera]]\nname = "front"\nsource = "scene"\nwidth = 320\nheight = 180\nfps = 10\n'
+
+
+def tables(
+    folder: Path, pins: Line, port: int, *, open_microphone: bool, camera: str = CAMERA
+) -> str:
     return (
         "[media]\nenabled = true\n"
         f'[media.voice]\nmicrophone = "tone:600"\nspeaker = "file:{folder / "heard.wav"}"\n'
         f"open_microphone = {str(open_microphone).lower()}\n"
-        '[[camera]]\nname = "front"\nsource = "scene"\nwidth = 320\nheight = 180\nfps = 10\n'
+        f"{camera}"
         f'[panel]\nfactory = "mock"\nwire = "{pins.link}"\nlamp_pin = 22\n'
         f"live_lamp_pin = {LIVE}\ntalk_pin = {TALK}\n"
         f'[person.speech]\nenabled = true\nlanguages = ["en"]\nfolder = "{folder}"\n'
@@ -49,6 +54,15 @@ async def says_that_somebody_listens(unit: AgentProcess) -> None:
         while True:
             voice = (await unit.status())["media"]["voice"]
             if (voice["microphone"], voice["listeners"]) == ("live", 1):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def says_that_it_played(unit: AgentProcess) -> None:
+    """What the center's end says is heard in the speaker."""
+    async with asyncio.timeout(10):
+        while True:
+            if (await unit.status())["media"]["voice"]["played"] >= 5:
                 return
             await asyncio.sleep(0.1)
 
@@ -97,3 +111,46 @@ async def test_only_the_key_at_the_unit_opens_a_microphone_that_is_not_open(
             visit.cancel()
             await asyncio.wait([visit])
         reading.cancel()
+
+
+async def test_a_unit_without_a_camera_talks(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """The lamp and the words are the microphone's; the media process runs for it alone."""
+    loopback.install()
+    async with Line(tmp_path / "pins") as pins:
+        panel = Twin(pins)
+        reading = asyncio.create_task(panel.run())
+        text = tables(tmp_path, pins, mosquitto.port, open_microphone=True, camera="")
+        async with agent(tmp_path, text) as unit, center(mosquitto.port) as made:
+            await unit.says("video: up")
+            visit = asyncio.create_task(made.watch(1, pictures=False))
+            await panel.wait_for(LIVE, 1)
+            await until(lambda: made.sounds > 10, "the microphone is heard", 20)
+            assert said(tmp_path, "microphone_on")
+            assert not said(tmp_path, "camera_on")
+            await says_that_somebody_listens(unit)
+            await says_that_it_played(unit)
+            visit.cancel()
+            await asyncio.wait([visit])
+            await panel.wait_for(LIVE, 0)
+            assert made.failed == []
+        reading.cancel()
+
+
+async def test_who_asks_for_pictures_as_well_gets_the_sound(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    loopback.install()
+    text = (
+        '[media]\nenabled = true\n[media.voice]\nmicrophone = "tone:600"\n'
+        f'open_microphone = true\n[[uplink]]\nname = "center"\nhost = "127.0.0.1"\n'
+        f'port = {mosquitto.port}\ntls = false\nverbs = ["video.start", "talk"]\n'
+    )
+    async with agent(tmp_path, text) as unit, center(mosquitto.port) as made:
+        await unit.says("video: up")
+        both = asyncio.create_task(made.watch(1, camera=""))
+        await until(lambda: made.sounds > 10, "the microphone is heard", 20)
+        both.cancel()
+        await asyncio.wait([both])
+        await made.watch(2, camera="")
+        (why,) = made.failed
+        assert "there is no camera" in why

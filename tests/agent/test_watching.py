@@ -155,8 +155,43 @@ async def test_so_is_who_watches_at_the_unit_s_own_server() -> None:
 
 async def test_so_is_what_goes_to_a_media_server() -> None:
     unit = Unit()
-    unit.watching.stats(MediaStats(whip=(WhipStats(name="hq", state="live"),)))
+    unit.watching.stats(MediaStats(whip=(WhipStats(name="hq", camera="front", state="live"),)))
     assert unit.did == ["lamp on", "say camera_on"]
+
+
+def to_a_server(*, listens: bool, state: str = "live", camera: str = "front") -> MediaStats:
+    return MediaStats(
+        whip=(WhipStats(name="hq", camera=camera, state=state, listens=listens),)
+    )  # fmt: skip
+
+
+async def test_sound_to_a_media_server_is_announced_before_it_begins() -> None:
+    unit = Unit(open_microphone=True)
+    unit.watching.stats(to_a_server(listens=True))
+    await asyncio.sleep(0)
+    assert unit.did == ["lamp on", "say camera_on", "say microphone_on"]
+    unit.spoken.set()
+    await until(lambda: unit.did[-1] == "microphone open", "the microphone is open")
+    unit.watching.stats(to_a_server(listens=False, state="waiting"))
+    assert unit.did[-2:] == ["lamp off", "microphone shut"]
+
+
+async def test_a_media_server_that_takes_sound_hears_only_who_holds_the_key() -> None:
+    unit = Unit()
+    unit.watching.stats(to_a_server(listens=True))
+    assert unit.did == ["lamp on", "say camera_on"]
+    unit.watching.key(True)
+    assert unit.did[-1] == "microphone open"
+    unit.watching.key(False)
+    assert unit.did[-1] == "microphone shut"
+
+
+async def test_voice_alone_is_no_start_of_the_camera() -> None:
+    unit = Unit(open_microphone=True)
+    watch = Watch(session="a", by="hq", camera="", uplink="center", listens=True, since_s=0.0)
+    unit.watching.opened(watch)
+    await asyncio.sleep(0)
+    assert unit.did == ["lamp on", "say microphone_on"]
 
 
 async def test_who_looks_again_soon_is_not_announced_again(monkeypatch: pytest.MonkeyPatch) -> None:

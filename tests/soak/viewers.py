@@ -46,20 +46,22 @@ class Center:
         whole = {"by": "soak", "issued": now, "mark": "exercise", **body}
         self._connection.publish(f"{ROOT}/{path}", msgspec.json.encode(whole))
 
-    async def watch(self, number: int) -> None:
-        """One viewer's visit."""
+    async def watch(self, number: int, *, pictures: bool = True, camera: str = "front") -> None:
+        """One viewer's visit; each second one talks too."""
         session = uuid.uuid4().hex
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         readers: list[asyncio.Task[None]] = []
         peer.on("track", lambda track: readers.append(asyncio.create_task(self._count(track))))
-        peer.addTransceiver("video", direction="recvonly").setCodecPreferences(h264_preferences())
+        if pictures:
+            video = peer.addTransceiver("video", direction="recvonly")
+            video.setCodecPreferences(h264_preferences())
         voice = number % 2 == 1
         if voice:
             peer.addTransceiver(AudioStreamTrack(), direction="sendrecv")
         try:
             await peer.setLocalDescription(await peer.createOffer())
             future = self._waiting[session] = asyncio.get_running_loop().create_future()
-            offer = {"camera": "front", "sdp": peer.localDescription.sdp}
+            offer = {"camera": camera if pictures else "", "sdp": peer.localDescription.sdp}
             self.send(f"rtc/{session}/offer", offer)
             async with asyncio.timeout(ANSWER_S):
                 answer = await future

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
+import av
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpCodecCapability, RTCRtpSender
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
 from aiortc.sdp import SessionDescription
 
 from agent.media.voice.hub import VoiceHub
+from agent.media.voice.opus import TIME_BASE
 from agent.media.voice.source import AudioPacket, Listener
 from agent.media.wire import MediaError
+from drivers.microphone import BLOCK_SAMPLES, RATE_HZ
 
 HEARD = ("sendrecv", "recvonly")
 """Directions of an offer that wants to listen."""
 SAID = ("sendrecv", "sendonly")
 """And of one that wants to talk."""
+SILENT_PACKET = b"\xf8\xff\xfe"
+"""20 ms of silence (RFC 6716, 3.1: CELT, fullband, mono)."""
+SILENT_EVERY_S = 0.4
+"""As Opus does by itself while nobody speaks (DTX): about 1 kbit/s."""
 
 
 def opus_preferences() -> list[RTCRtpCodecCapability]:
@@ -26,21 +35,40 @@ def opus_preferences() -> list[RTCRtpCodecCapability]:
 
 class VoiceTrack(MediaStreamTrack):
     """Hands on the packets of the microphone; it listens from the first call of `recv` on, which
-    aiortc makes when the path is up."""
+    aiortc makes when the path is up.
+
+    `keep_alive`: while nothing is heard a packet of silence now and then, for media servers that
+    wait for the first packet of each track, or give up one that says nothing."""
 
     kind = "audio"
 
-    def __init__(self, hub: VoiceHub) -> None:
+    def __init__(self, hub: VoiceHub, *, keep_alive: bool = False) -> None:
         super().__init__()
         self._hub = hub
         self._listener: Listener | None = None
+        self._keep_alive = keep_alive
+        self._last: int | None = None
 
     async def recv(self) -> AudioPacket:
         if self.readyState != "live":
             raise MediaStreamError
+        first = self._listener is None
         if self._listener is None:
             self._listener = self._hub.source.listen()
-        return await self._listener.get()
+        if not self._keep_alive:
+            return await self._listener.get()
+        try:
+            async with asyncio.timeout(0 if first else SILENT_EVERY_S):
+                packet = await self._listener.get()
+        except TimeoutError:
+            silence: Any = av.Packet(SILENT_PACKET)
+            silence.pts, silence.time_base = round(time.monotonic() * RATE_HZ), TIME_BASE
+            packet = silence
+        # A device's clock may be ahead of this machine's: time never goes back.
+        if self._last is not None and packet.pts is not None:
+            packet.pts = max(packet.pts, self._last + BLOCK_SAMPLES)
+        self._last = packet.pts
+        return packet
 
     def stop(self) -> None:
         super().stop()
@@ -171,6 +199,32 @@ class NoVoice:
     def attach(self, connection: RTCPeerConnection) -> None:
         for _ in range(self._sections):
             connection.addTransceiver("audio", direction="inactive")
+
+    def verify(self, answer: SessionDescription) -> None:
+        """Nothing is sent."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class NoPictures:
+    """For a session of voice alone: an offer's video is answered `inactive`.  Comes before the
+    voice, and asks it afterwards whether there is anything left to do."""
+
+    def __init__(self, voice: VoicePart) -> None:
+        self._voice = voice
+        self._sections = 0
+
+    def check(self, offer: SessionDescription) -> None:
+        self._sections = sum(media.kind == "video" for media in offer.media)
+
+    def attach(self, connection: RTCPeerConnection) -> None:
+        """MediaError: no voice either."""
+        if not self._voice.listens and not self._voice.talks:
+            why = self._voice.note or "the offer has no sound"
+            raise MediaError("not_found", f"no pictures are asked for or there is no camera; {why}")
+        for _ in range(self._sections):
+            connection.addTransceiver("video", direction="inactive")
 
     def verify(self, answer: SessionDescription) -> None:
         """Nothing is sent."""

@@ -71,6 +71,8 @@ class WhipConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     camera: str = ""
     """The first one where empty."""
+    voice: bool = False
+    """The microphone's sound beside it, by the rules of `[media.voice]`."""
     start: Start = Start.ALWAYS
     token_file: str = ""
     token_hosts: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import msgspec
 
 from agent.media.peer import Peers
 from agent.media.pipeline import Pipeline
+from agent.media.voice.hub import VoiceHub
 from agent.media.ways.shelf import Shelf
 from agent.media.ways.supply import Supply
 from agent.media.ways.whep import Whep
@@ -30,13 +31,17 @@ class Outlets:
         peers: Peers,
         supply: Supply,
         say: Callable[[MediaEvent], None],
+        voice: VoiceHub | None = None,
     ) -> None:
         self._say = say
         self._publishers: dict[str, Publisher] = {}
         first = next(iter(pipelines), "")
         for target in config.whip:
-            if (pipeline := pipelines.get(target.camera or first)) is not None:
-                self._publishers[target.name] = Publisher(target, pipeline, supply, self._whip)
+            pipeline = pipelines.get(target.camera or first)
+            if pipeline is not None or (target.voice and voice is not None):
+                self._publishers[target.name] = Publisher(
+                    target, pipeline, supply, self._whip, voice
+                )
         self._whep_told = WhepStats()
         self._whep = (
             Whep(config.whep, pipelines, peers, supply, self._watch) if config.whep.port else None

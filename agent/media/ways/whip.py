@@ -1,4 +1,5 @@
-"""Publishes one camera to one media server by WHIP (RFC 9725), for as long as it is wanted.
+"""Publishes one camera to one media server by WHIP (RFC 9725), for as long as it is wanted; the
+microphone beside it where that is configured.
 
 The packets are those that every viewer gets: nothing is encoded for the server alone.
 """
@@ -11,13 +12,22 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from agent.broker import Backoff, Tls
 from agent.media.offer import SDP_ERRORS
 from agent.media.pipeline import Pipeline
 from agent.media.video_part import VideoPart
+from agent.media.voice.hub import VoiceHub
+from agent.media.voice.part import VoiceTrack, opus_preferences
+from agent.media.ways import answer
 from agent.media.ways.config import Start, WhipConfig, read_token
 from agent.media.ways.gather import ask_servers
 from agent.media.ways.interfaces import INTERFACES
@@ -39,6 +49,7 @@ HEALTHY_S = 20.0
 RESTART_AGAIN_S = 0.3
 RESTART_FOR_S = 25.0
 """By then consent has expired (RFC 7675, 5.1)."""
+NO_SOUND = "the media server takes no sound"
 NEGOTIATION_ERRORS = (
     InternalError,
     InvalidAccessError,
@@ -66,11 +77,21 @@ def offer_text(sdp: str) -> str:
 class _Session:
     """One life: from POST to DELETE."""
 
-    def __init__(self, pipeline: Pipeline, supply: Supply, exchange: Exchange, name: str) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline | None,
+        voice: VoiceHub | None,
+        supply: Supply,
+        exchange: Exchange,
+        name: str,
+    ) -> None:
         self._pipeline = pipeline
+        self._voice = voice
         self._supply = supply
         self._exchange = exchange
-        self._part = VideoPart(f"whip {name}", pipeline)
+        self._part = VideoPart(f"whip {name}", pipeline) if pipeline is not None else None
+        self.listens = False
+        """The server takes the microphone's sound."""
         self._ended = asyncio.Event()
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
@@ -89,13 +110,8 @@ class _Session:
 
     async def open(self) -> None:
         """Returns when media flows.  WhipError."""
-        if fault := self._pipeline.check():
-            raise WhipError(f"camera {self._pipeline.config.name!r}: {fault}")
-        self._pipeline.hold(self._part.session)
-        self._part.attach(self.connection)
-        (transceiver,) = self.connection.getTransceivers()
-        transceiver.direction = "sendonly"
-        self._supply.equip(self.connection, self._part.renew, on_lost=self._path_lost)
+        self._attach()
+        self._supply.equip(self.connection, self._renew, on_lost=self._path_lost)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = offer_text(self.connection.localDescription.sdp)
         self._offer = Fragment.of_sdp(offer)
@@ -103,19 +119,48 @@ class _Session:
         await self._gather_late(created)
         try:
             await self.connection.setRemoteDescription(
-                RTCSessionDescription(created.answer, "answer")
+                RTCSessionDescription(answer.usable(created.answer, offer), "answer")
             )
         except NEGOTIATION_ERRORS as error:
             raise WhipError(
                 f"the server's answer cannot be used: {type(error).__name__}: {error}"
             ) from error
+        for transceiver in self.connection.getTransceivers():
+            self._check(transceiver)
+        await self._until_connected()
+
+    def _attach(self) -> None:
+        """WhipError: the camera is known to be down."""
+        if self._pipeline is not None and self._part is not None:
+            if fault := self._pipeline.check():
+                raise WhipError(f"camera {self._pipeline.config.name!r}: {fault}")
+            self._pipeline.hold(self._part.session)
+            self._part.attach(self.connection)
+        if self._voice is not None:
+            track = VoiceTrack(self._voice, keep_alive=True)
+            self.connection.addTransceiver(track, direction="sendonly").setCodecPreferences(
+                opus_preferences()
+            )
+        for transceiver in self.connection.getTransceivers():
+            transceiver.direction = "sendonly"
+
+    def _check(self, transceiver: RTCRtpTransceiver) -> None:
+        """Packets never go out under another codec, nor to a server that refuses them; sound that
+        it refuses does not take the pictures with it.  WhipError."""
         codec = transceiver._codecs[0].name if transceiver._codecs else "none"
-        if codec.upper() != "H264" or transceiver.currentDirection != "sendonly":
+        wanted = "H264" if transceiver.kind == "video" else "opus"
+        takes = codec.upper() == wanted.upper() and transceiver.currentDirection == "sendonly"
+        if transceiver.kind == "audio":
+            self.listens = takes
+        if not takes and (transceiver.kind == "video" or self._part is None):
             raise WhipError(
                 f"the server's answer gives codec {codec}, direction "
-                f"{transceiver.currentDirection}; expected H264, recvonly"
+                f"{transceiver.currentDirection}; expected {wanted}, recvonly"
             )
-        await self._until_connected()
+
+    def _renew(self) -> None:
+        if self._part is not None:
+            self._part.renew()
 
     async def _gather_late(self, created: Created) -> None:
         """Candidates from the servers that the answer named; then one PATCH with all that the
@@ -200,7 +245,7 @@ class _Session:
                 await asyncio.sleep(RESTART_AGAIN_S)
             else:
                 self._lost.clear()
-                self._part.renew()
+                self._renew()
                 return
             finally:
                 await restart.abandon()
@@ -209,7 +254,8 @@ class _Session:
         """DELETE and goodbye, each bounded in time."""
         if self._trickling is not None:
             self._trickling.cancel()
-        self._part.close()
+        if self._part is not None:
+            self._part.close()
         for sender in self.connection.getSenders():
             if sender.track is not None:
                 sender.track.stop()
@@ -229,12 +275,14 @@ class Publisher:
     def __init__(
         self,
         config: WhipConfig,
-        pipeline: Pipeline,
+        pipeline: Pipeline | None,
         supply: Supply,
         on_change: Callable[[WhipStats], None],
+        voice: VoiceHub | None = None,
     ) -> None:
         self.config = config
         self._pipeline = pipeline
+        self._voice = voice if config.voice else None
         self._supply = supply
         self._on_change = on_change
         self._wanted = asyncio.Event()
@@ -242,6 +290,7 @@ class Publisher:
         self._network = asyncio.Event()
         self._state, self._detail = "off", ""
         self._restarts = self._sessions = 0
+        self._listens = False
         self.want(config.start is Start.ALWAYS)
 
     def want(self, on: bool) -> None:
@@ -251,8 +300,10 @@ class Publisher:
 
     def stats(self) -> WhipStats:
         return WhipStats(
-            name=self.config.name, camera=self._pipeline.config.name, state=self._state,
-            detail=self._detail, restarts=self._restarts, sessions=self._sessions,
+            name=self.config.name, state=self._state, detail=self._detail,
+            camera=self._pipeline.config.name if self._pipeline is not None else "",
+            restarts=self._restarts, sessions=self._sessions,
+            listens=self._listens and self._state == "live",
         )  # fmt: skip
 
     def _say(self, state: str, detail: str = "") -> None:
@@ -323,11 +374,13 @@ class Publisher:
         async with Exchange(
             config.url, token=token, token_hosts=config.token_hosts, tls=tls
         ) as exchange:
-            session = _Session(self._pipeline, self._supply, exchange, config.name)
+            session = _Session(self._pipeline, self._voice, self._supply, exchange, config.name)
             try:
                 await session.open()
                 self._sessions += 1
-                self._say("live")
+                self._listens = session.listens
+                refused = self._voice is not None and not session.listens
+                self._say("live", NO_SOUND if refused else "")
                 await session.serve(self._restarted)
             finally:
                 await session.close()

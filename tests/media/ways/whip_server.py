@@ -46,6 +46,8 @@ class Rules:
     """Status and Location of POSTs to the endpoint."""
     body: str | None = None
     """In place of the answer."""
+    takes: tuple[str, ...] = ("audio", "video")
+    """Sections of another kind are refused (RFC 3264, 6: port 0, out of the bundle)."""
 
 
 @dataclass
@@ -64,6 +66,9 @@ class Session:
     offer: dict[str, str]
     etag: str
     frames: int = 0
+    """Pictures decoded."""
+    heard: list[Any] = field(default_factory=list)
+    """Sound decoded: `av.AudioFrame`."""
     restarts: int = 0
     trickled: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -243,8 +248,8 @@ class WhipServer:
         if rules.etag:
             headers["ETag"] = session.etag
         response = web.Response(
-            status=201, text=session.connection.localDescription.sdp, headers=headers,
-            content_type="application/sdp",
+            status=201, text=self._taken(session.connection.localDescription.sdp),
+            headers=headers, content_type="application/sdp",
         )  # fmt: skip
         for link in rules.links:
             response.headers.add("Link", link)
@@ -259,6 +264,21 @@ class WhipServer:
         await connection.setLocalDescription(await connection.createAnswer())
         return session
 
+    def _taken(self, answer: str) -> str:
+        """With the sections that are refused as RFC 3264, 6 and RFC 9143, 7.3.3 have them."""
+        head, *media = sections(answer)
+        refused = [part for part in media if part[0][2:].split()[0] not in self.rules.takes]
+        mids = [value(part, "mid") or "" for part in media if part not in refused]
+        lines = [
+            f"a=group:BUNDLE {' '.join(mids)}" if line.startswith("a=group:BUNDLE") else line
+            for line in head
+        ]
+        for part in media:
+            kind, _, *rest = part[0].split()
+            gone = [" ".join((kind, "0", *rest)), "c=IN IP4 0.0.0.0", "a=inactive"]
+            lines += gone if part in refused else part
+        return "\r\n".join([*lines, ""])
+
     @staticmethod
     def _new_etag() -> str:
         return f'"{secrets.token_hex(4)}"'
@@ -271,8 +291,11 @@ class WhipServer:
     async def _count(self, session: Session, track: Any) -> None:
         with suppress(MediaStreamError):
             while True:
-                await track.recv()
-                session.frames += 1
+                frame = await track.recv()
+                if track.kind == "video":
+                    session.frames += 1
+                else:
+                    session.heard.append(frame)
                 self.news.set()
 
     async def _session(self, request: web.Request) -> web.Response:
