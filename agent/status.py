@@ -15,6 +15,7 @@ from agent.messages import (
     MediaServerStatus,
     SourceStatus,
     Status,
+    UplinkStatus,
     WhepStatus,
 )
 from agent.settings import in_force
@@ -46,7 +47,7 @@ class Statements:
             software=f"outpost {__version__}", epoch=app.outbox.epoch.name,
             version=self._version, t=app.clock.now_ms(), clock=app.clock.source,
             state=self.state, epochs=app.outbox.epochs(), pending=uplink.cursor.pending(),
-            outbox=self.figures.status(uplink.cursor), uplink=uplink.channel.ration.status(),
+            outbox=self.figures.status(uplink.cursor), uplink=self._uplink(uplink),
             sources=self._sources(),
             cameras=tuple(
                 CameraStatus(
@@ -69,6 +70,10 @@ class Statements:
             neighbours=app.near.status(),
             relays=app.relay.relayed(uplink) if app.relay is not None else (),
         )  # fmt: skip
+
+    def _uplink(self, uplink: Uplink) -> UplinkStatus:
+        told = uplink.channel.ration.status()
+        return msgspec.structs.replace(told, status_s=round(uplink.status_s, 1))
 
     def _sources(self) -> tuple[SourceStatus, ...]:
         silent = self._app.engine.silent_sources()

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import msgspec
 
 from agent import topics
-from agent.delivery.channel import Channel
+from agent.delivery.channel import OVERHEAD_BYTES, SEGMENTS_BYTES, Channel
 from agent.delivery.cursor import Cursor
 from agent.delivery.lanes import Lanes
 from agent.delivery.ration import Ration
+from agent.delivery.status_pace import StatusPace, period_s
 from agent.messages import ActiveAlarms, Link, Status
 from agent.mqtt import Connection, Message, RefusedTopicError, Will
 from agent.outbox import Outbox
@@ -70,12 +71,15 @@ class Uplink:
         self._expiry_s = RETAINED_EXERCISE_EXPIRY_S if unit.exercise else None
         self._make_status = make_status
         self._make_active = make_active
+        self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_change = on_change
         ration = Ration(config, outbox.store, outbox.clock, outbox.tell)
         outbox.store.on_late.append(ration.learn)
         self.channel = Channel(ration, compress=config.compress == "zstd")
         """Shared by all that goes to this center."""
+        self._pace = StatusPace()
+        self._status_bytes = 0
         self._lanes = Lanes(outbox, self.cursor, unit, self._root, config, self.channel)
         self.riders: list[Rider] = []
 
@@ -135,6 +139,7 @@ class Uplink:
         log.info("uplink %s: connected to %s, %s", self.config.name, connection.broker, self.detail)
         self._publish_link("up")
         self.publish_active()
+        self._pace.begin()
         self.channel.open(connection)
         self._lanes.open()
         self._on_change(self)
@@ -166,10 +171,22 @@ class Uplink:
     # -- retained state --------------------------------------------------------------------
 
     def publish_status(self) -> asyncio.Future[int] | None:
-        """Rewrite the retained `status` at this center."""
-        self._lanes.tell_thinned()
+        """Rewrite the retained `status` at this center, unless nothing is new in it and the link
+        is narrow."""
+        if self.connection is None:
+            return None
         payload = _encode(self._make_status(self))
+        self._status_bytes = self.with_headers("status", payload)
+        now, day_bytes = self._loop.time(), self.channel.ration.allowance.per_day
+        if not self._pace.due(payload, self._status_bytes, day_bytes, now):
+            return None
+        self._lanes.tell_thinned()
         return self._publish_retained("status", payload)
+
+    @property
+    def status_s(self) -> float:
+        """How often a status comes in which nothing is new."""
+        return period_s(self._status_bytes, self.channel.ration.allowance.per_day)
 
     def publish_active(self) -> asyncio.Future[int] | None:
         """Rewrite the retained `alarms/active` at this center."""
@@ -194,9 +211,24 @@ class Uplink:
     # -- what is not a record --------------------------------------------------------------
 
     def publish(self, path: str, payload: bytes, qos: int = 1) -> None:
-        """An answer, a still; lost where nobody is connected."""
-        if self.connection is not None:
-            self.connection.publish(f"{self._root}/{path}", payload, qos=qos)
+        """An answer, a still (QoS 0); lost where nobody is connected."""
+        if self.connection is None or (qos == 0 and not self.takes_bulk(path, payload)):
+            return
+        self.connection.publish(f"{self._root}/{path}", payload, qos=qos)
+
+    def takes_bulk(self, path: str, payload: bytes) -> bool:
+        """Whether a picture may go now: as history does, behind all that is live, and out of what
+        rate and budget leave over.  It may take more than there is, which is then missing to the
+        next; it counts as sent."""
+        size = self.with_headers(path, payload)
+        if self.channel.history_room() <= 0:
+            return False
+        self.channel.ration.allowance.charge(size, history=True)
+        return True
+
+    def with_headers(self, path: str, payload: bytes) -> int:
+        """Bytes on the wire, about."""
+        return len(self._root) + len(path) + len(payload) + OVERHEAD_BYTES + SEGMENTS_BYTES
 
     def respond(self, topic: str, payload: bytes, correlation: bytes) -> None:
         """To the response topic that a command named; lost where nobody is connected."""

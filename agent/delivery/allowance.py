@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agent.delivery.budget import BURST_BYTES, Bucket, Budget, Spent
 from agent.delivery.detail import Demand, Detail
+from agent.delivery.status_pace import per_day
 
 LIVE_SHARE = 0.8
 """Of a rate: the rest is for alarms, statuses and the answers to commands."""
@@ -32,6 +33,11 @@ class Allowance:
         """Another rate and another budget of the day; what was spent of it stays spent."""
         self._bucket = Bucket(rate_kbit_s * 125, now)
         self.budget.per_day = budget_bytes
+
+    @property
+    def per_day(self) -> float:
+        """Bytes that the link may carry a day; infinite where nothing limits it."""
+        return per_day(self.budget.per_day, self._bucket.rate)
 
     # -- before it goes -----------------------------------------------------------------------
 

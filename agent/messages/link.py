@@ -10,7 +10,8 @@ class Link(Wire, frozen=True, kw_only=True):
 
     unit: str
     path: str
-    """The name of the `[[uplink]]`."""
+    """The name of the `[[uplink]]`; a vehicle's, through which a kit is heard; `relay`: not a way,
+    but whether a vehicle hands on what comes to its broker."""
     mark: Mark
     state: str
     """`up`, `lost`, `closed`."""
@@ -34,3 +35,5 @@ class UplinkStatus(Wire, frozen=True, kw_only=True):
     """Sent and received since midnight UTC, as the unit's kernel counts it."""
     budget_mb_per_day: float = 0.0
     """0: none."""
+    status_s: float = 30.0
+    """A status in which nothing is new but numbers comes at least so often."""

@@ -11,6 +11,7 @@ import msgspec
 
 from agent import topics
 from agent.delivery.lanes import Lanes
+from agent.delivery.status_pace import StatusPace
 from agent.messages import Event, Rollup
 from agent.mqtt import Connection, MqttError
 from agent.relay.intake import DOWN, Gate
@@ -33,6 +34,7 @@ class Stream:
     def __init__(self, kit: Kit, unit: UnitConfig, root: str, uplink: Uplink) -> None:
         self.kit = kit
         self.root = root
+        self.pace = StatusPace()
         self.task: asyncio.Task[None] | None = None
         """Its catch-up, while the uplink is connected."""
         self.cursor = KitCursor(kit, uplink.config.name)
@@ -119,6 +121,7 @@ class Branch:
             stream.lanes.close()
 
     def _open(self, stream: Stream, group: asyncio.TaskGroup) -> None:
+        stream.pace.begin()
         for path, payload in self._retained(stream.kit).items():
             self.publish_retained(stream.kit.name, path, payload)
         stream.lanes.open()
@@ -139,16 +142,29 @@ class Branch:
     # -- what is not a record ------------------------------------------------------------------
 
     def publish_retained(self, unit: str, path: str, payload: bytes) -> None:
-        """The newest of a kit's own state; it is said again at the next connection."""
-        if self._connection is not None and unit in self.streams:
-            self._connection.publish(
-                f"{self.streams[unit].root}/{path}", payload, retain=True, expiry_s=self._expiry_s
-            )
+        """The newest of a kit's own state; it is said again at the next connection, and a status
+        in which nothing is new not always."""
+        if self._connection is None or (stream := self.streams.get(unit)) is None:
+            return
+        if path == "status" and not self._is_due(stream, payload):
+            return
+        self._connection.publish(
+            f"{stream.root}/{path}", payload, retain=True, expiry_s=self._expiry_s
+        )
+
+    def _is_due(self, stream: Stream, status: bytes) -> bool:
+        """All kits together take no more of the link than the vehicle itself."""
+        day_bytes = self.uplink.channel.ration.allowance.per_day / len(self.streams)
+        size = self.uplink.with_headers("status", status)
+        return stream.pace.due(status, size, day_bytes, asyncio.get_running_loop().time())
 
     def publish(self, unit: str, path: str, payload: bytes, qos: int = 1) -> None:
         """A still, an answer; lost where nobody is connected."""
-        if self._connection is not None and unit in self.streams:
-            self._connection.publish(f"{self.streams[unit].root}/{path}", payload, qos=qos)
+        if self._connection is None or unit not in self.streams:
+            return
+        if qos == 0 and not self.uplink.takes_bulk(path, payload):
+            return
+        self._connection.publish(f"{self.streams[unit].root}/{path}", payload, qos=qos)
 
     def pass_rollup(self, unit: str, rollup: Rollup) -> None:
         if self._connection is not None and unit in self.streams:
