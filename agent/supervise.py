@@ -85,11 +85,13 @@ class Source:
             await asyncio.sleep(backoff.next_s())
 
     def _emitter(self) -> Emit:
+        name = self.config.name
+
         def emit(sample: Sample | Fix) -> None:
             self._in_core = True
             if self.state != "up":
                 self._set("up", "")
-            self._emit(self.config.name, sample)
+            self._emit(name, sample)
             self._in_core = False
 
         return emit

@@ -77,13 +77,14 @@ class Engine:
             for silence in self._fresh.heard(reading.source, reading.quantity, at)
             for change in self._set(self._silence(silence, t), holds=False)
         ]
-        news += self._set(
-            Cause(
-                source=reading.source, quantity=reading.quantity, code="frozen", t=t,
-                reading=reading if reading.fix is None else None, fix=self.fix,
-            ),
-            holds=(reading.source, reading.quantity) in self._stuck,
-        )  # fmt: skip
+        if self._stuck or self._standing:
+            news += self._set(
+                Cause(
+                    source=reading.source, quantity=reading.quantity, code="frozen", t=t,
+                    reading=reading if reading.fix is None else None, fix=self.fix,
+                ),
+                holds=(reading.source, reading.quantity) in self._stuck,
+            )  # fmt: skip
         if reading.quantity != POSITION:
             news += self._measure(reading, t, (now - at) * 1000)
         return news
