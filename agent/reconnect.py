@@ -15,7 +15,7 @@ import msgspec
 
 from agent.background import run_until
 from agent.broker import Backoff, RefusedTopicError
-from agent.mqtt import Broker, Connection, Message, MqttError, Will, connect
+from agent.mqtt import Broker, Connection, Message, MqttError, Tongues, Will, connect
 from agent.relay.presence import Presence
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ async def keep_connected(
                 async with connect(
                     brokers[place], client_id=client_id, on_message=watch.hearer(place),
                     will=make_will() if make_will else None, session_expiry_s=session_expiry_s,
-                    acks_later=acks_later,
+                    acks_later=acks_later, tongues=watch.tongues,
                 ) as connection:  # fmt: skip
                     since = loop.time()
                     if end is End.BACK and place == 0:
@@ -213,6 +213,7 @@ class _Watch:
         presence: Presence | None,
     ) -> None:  # fmt: skip
         self.back = Return(*HOLD_S)
+        self.tongues = Tongues()
         self._brokers = brokers
         self._client_id = f"{client_id}-probe"
         self._on_message = on_message
@@ -303,7 +304,9 @@ class _Watch:
                     there.set()
 
         try:
-            async with connect(broker, client_id=self._client_id, on_message=hear) as connection:
+            async with connect(
+                broker, client_id=self._client_id, on_message=hear, tongues=self.tongues
+            ) as connection:
                 if seen is None:
                     return True
                 await connection.subscribe(seen.filters)

@@ -5,6 +5,7 @@ set -u
 
 wanted=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
+command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || wanted="$wanted nats-server"
 command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v ffprobe >/dev/null || wanted="$wanted ffmpeg"
 command -v exiftool >/dev/null || wanted="$wanted libimage-exiftool-perl"

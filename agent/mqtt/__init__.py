@@ -9,10 +9,11 @@ reconnection.
 import agent.mqtt.lean  # noqa: F401 - before all that imports paho
 from agent.broker import Broker, Message, MqttError, RefusedTopicError, Will
 from agent.mqtt.connection import Connection, OnMessage, connect
+from agent.mqtt.tongues import Tongues
 
 __all__ = [
     "NO_MATCHING_SUBSCRIBERS", "Broker", "Connection", "Message", "MqttError", "OnMessage",
-    "RefusedTopicError", "Will", "connect",
+    "RefusedTopicError", "Tongues", "Will", "connect",
 ]  # fmt: skip
 
 NO_MATCHING_SUBSCRIBERS = 0x10

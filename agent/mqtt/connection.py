@@ -24,6 +24,7 @@ from agent.mqtt.client import (
 )
 from agent.mqtt.loop import LoopSocket
 from agent.mqtt.properties import of_publish
+from agent.mqtt.tongues import OLDER, Tongues
 
 MAXIMUM_PACKET_DEFAULT = 268_435_460
 HELD_MAX = 1000
@@ -32,7 +33,11 @@ _UNSUPPORTED_PROTOCOL = 0x84
 
 
 class _OlderProtocolError(MqttError):
-    """The broker does not speak MQTT 5, or ended the connection without saying why."""
+    """The broker does not speak MQTT 5, or ended the connection without saying why (no code)."""
+
+
+class _SilentError(MqttError):
+    """It sent no CONNACK."""
 
 
 OnMessage = Callable[[Message], None]
@@ -177,7 +182,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await self._connected
         except TimeoutError as error:
-            raise MqttError(
+            raise _SilentError(
                 f"{broker} took the connection but sent no CONNACK within {timeout_s:g} s"
             ) from error
 
@@ -302,25 +307,36 @@ async def connect(
     session_expiry_s: int = 0,
     acks_later: bool = False,
     timeout_s: float = 10.0,
+    tongues: Tongues | None = None,
 ) -> AsyncIterator[Connection]:
-    """Connect, MQTT 5 first.  MqttError says why it cannot be done.  Leaving the block sends
-    DISCONNECT (so that no will is published), unless the connection is lost already.
-    `session_expiry_s`: so long the broker keeps what it has for us (MQTT 5 only).  `acks_later`:
-    each message is acknowledged when its `done` is called (and the session of 3.1.1 is kept)."""
-    protocols = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
-    for protocol in protocols:
+    """Connect, MQTT 5 first, unless `tongues` knows better.  MqttError says why it cannot be done.
+    Leaving the block sends DISCONNECT (so that no will is published), unless the connection is lost
+    already.  `session_expiry_s`: so long the broker keeps what it has for us (MQTT 5 only).
+    `acks_later`: each message is acknowledged when its `done` is called (and the session of 3.1.1
+    is kept)."""
+    tongues, loop = tongues or Tongues(), asyncio.get_running_loop()
+    versions, told = tongues.to_try(broker, loop.time()), False
+    for version in versions:
         try:
-            client = make_client(broker, protocol, client_id, will, acks_later)
+            client = make_client(broker, MQTTProtocolVersion(version), client_id, will, acks_later)
         except ValueError as error:
             raise MqttError(f"{broker}: {error}") from error
         connection = Connection(client, broker, on_message, acks_later)
         try:
             try:
                 await connection._open(timeout_s, session_expiry_s)
-            except _OlderProtocolError:
-                if protocol == protocols[-1]:
+            except _OlderProtocolError as error:
+                told = error.code == _UNSUPPORTED_PROTOCOL
+                if version == OLDER:
+                    if told:
+                        tongues.not_older(broker)
                     raise
                 continue
+            except _SilentError:
+                if version == OLDER or not tongues.silence(broker):
+                    raise
+                continue
+            tongues.spoke(broker, version, loop.time(), told=told)
             yield connection
         finally:
             await connection._close()
