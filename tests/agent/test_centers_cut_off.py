@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,12 @@ from agent import mqtt
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class
 from agent.settings.tables import UplinkConfig
+from agent.store import Store
+from drivers.sim import winsen
+from drivers.sim.line import Line
+from tests.agent.agent_process import agent
 from tests.agent.rig import UNIT, Center, Unit, reading, settled, unit, uplink_config
+from tests.agent.test_run import gas
 from tests.mosquitto import Mosquitto
 from tests.waiting import until
 
@@ -171,3 +179,99 @@ async def test_an_hour_without_one_center_is_an_hour_that_it_gets_later(
 
 def at(mosquitto: Mosquitto) -> mqtt.Broker:
     return mqtt.Broker(host="127.0.0.1", port=mosquitto.port)
+
+
+CUT_OFF_S = float(os.environ.get("CUT_OFF_S", "20"))
+"""An hour is 3600."""
+
+
+class Timed(Center):
+    """A center that notes how late each record of an instrument comes, ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[float] = []
+
+    def hear(self, message: mqtt.Message) -> None:
+        before = len(self.records)
+        super().hear(message)
+        now = time.time() * 1000
+        self.late += [
+            now - record.t
+            for record in self.records[before:]
+            if record.klass is Class.READINGS and not record.late
+        ]
+
+
+@pytest.mark.timeout(180 + 2 * CUT_OFF_S)
+async def test_a_whole_unit_in_real_time(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """A real agent with an instrument; one of its centers is not there for `CUT_OFF_S` seconds."""
+    folder = tmp_path / "province"
+    folder.mkdir()
+    other = Mosquitto.in_folder(mosquitto.program, folder)
+    other.start()
+    county, province = Timed(), Timed()
+    try:
+        async with (
+            Line(tmp_path / "gas") as line,
+            Proxy("127.0.0.1", other.port) as proxy,
+            mqtt.connect(at(mosquitto), client_id="c", on_message=county.hear) as one,
+            mqtt.connect(at(other), client_id="c", on_message=province.hear) as two,
+            playing(winsen.Twin(line, gas="cl2", period_s=0.05 if CUT_OFF_S < 60 else 1.0)),
+            agent(
+                tmp_path / "unit",
+                gas(line.link) + link("county", mosquitto.port) + link("province", proxy.port),
+            ) as made,
+        ):
+            for far in (one, two):
+                await far.subscribe(["outpost-exercise/v1/#"])
+            await until(lambda: len(province.late) > 20, "both hear it", 60)
+            county.late.clear()
+            await until(lambda: len(county.late) > 20, "live ones come", 60)
+            both_up = typical(county.late)
+            proxy.set_state(LinkState.BLACKHOLE)
+            since = time.monotonic()
+            await until(lambda: made.said.count("uplink province: ") > 1, "it is seen", 60)
+            county.late.clear()
+            await until(lambda: time.monotonic() - since > CUT_OFF_S, "it is over", 2 * CUT_OFF_S)
+            cut_off = typical(county.late)
+            pending = (await made.status())["pending"]
+            assert pending["province"] > len(county.late)
+            assert pending["county"] < 100
+            proxy.set_state(LinkState.UP)
+            while (await made.status()).get("pending", {}).get("province", 1):
+                pass
+            await until(lambda: province.missing == 0, "and it has all", 60)
+            assert await made.stop() == 0
+            async with Store.open(made.store) as store:
+                want = {(e.name, n) for e in store.epochs.values() for n in range(1, e.last + 1)}
+            for heard in (county, province):
+                await until(lambda: numbers(heard) == want, f"{len(want)} records", 60)  # noqa: B023
+                assert heard.missing == 0
+            assert county.repeated == 0
+            assert made.said.count("uplink county: ") == 1, "its connection lived through it"
+            assert cut_off < max(50.0, 3 * both_up), both_up
+    finally:
+        other.stop()
+
+
+def numbers(heard: Center) -> set[tuple[str, int]]:
+    return {(record.epoch, record.seq) for record in heard.records}
+
+
+def link(name: str, port: int) -> str:
+    return (
+        f'[[uplink]]\nname = "{name}"\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
+        "keepalive_s = 2\n"
+    )
+
+
+@contextlib.asynccontextmanager
+async def playing(twin: winsen.Twin) -> AsyncIterator[None]:
+    twin.set(cl2=0.1)
+    task = asyncio.create_task(twin.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
