@@ -39,8 +39,8 @@ class SceneTrack(MediaStreamTrack):
             await asyncio.sleep(-late_s)
         else:
             self._number += int(late_s * self._fps)
-        image = self._scene.draw(self._number, self._number / self._fps)
-        frame = VideoFrame.from_ndarray(image, "bgr24").reformat(format="yuv420p")
+        picture = self._scene.draw(self._number, self._number / self._fps)
+        frame = VideoFrame.from_numpy_buffer(picture.planes, "yuv420p")
         frame.pts, frame.time_base = round(self._number * 90_000 / self._fps), Fraction(1, 90_000)
         self._number += 1
         return frame

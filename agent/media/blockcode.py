@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.media.yuv import Yuv
+
 COLUMNS = 28
 ROWS = 2
 CELLS_PER_WIDTH = 80
@@ -61,6 +63,14 @@ def draw(image: Image, frame: int, at_us: int) -> None:
     block = block[: image.shape[0], : image.shape[1]]
     target = image[image.shape[0] - block.shape[0] :, : block.shape[1]]
     target[...] = block[..., np.newaxis] if image.ndim == 3 else block
+
+
+def stamp(picture: Yuv, frame: int, at_us: int) -> None:
+    """As `draw`, without the colours that were there."""
+    draw(picture.luma, frame, at_us)
+    cell = cell_size(picture.width)
+    top = max(0, picture.height - ROWS * cell)
+    picture.whiten(top & ~1, picture.height, 0, min(picture.width, COLUMNS * cell) + 1)
 
 
 def read(image: Image) -> Code | None:

@@ -7,13 +7,11 @@ import time
 from fractions import Fraction
 
 import av
-import cv2
-import numpy as np
 from av.video.frame import PictureType
 
 from agent.media import encoders
-from agent.media.blockcode import Image
 from agent.media.encoded import CLOCK_RATE, Encoded
+from agent.media.yuv import Yuv
 
 KEYFRAME_GAP_S = 0.25
 """Keyframes on request are no closer: one serves all who asked meanwhile, and who joins waits no
@@ -73,8 +71,6 @@ class H264Encoder:
         self._limit_kbit_s = bitrate_kbit_s
         self._last_at = float("-inf")
         self._opened_at = time.monotonic()
-        self._planes = np.empty((height * 3 // 2, width), np.uint8)
-        """I420.  libx264 has taken what it needs when `encode` returns."""
         self._context = encoders.open_context(kind, width, height, fps, bitrate_kbit_s)
 
     def follow(self, kbit_s: float) -> None:
@@ -93,13 +89,10 @@ class H264Encoder:
             self._context = encoders.open_context(self.kind, *size, self._fps, wanted)
         self.kbit_s = wanted
 
-    def encode(self, image: Image, at: float, *, keyframe: bool) -> list[Encoded]:
-        """`image` (blue green red) made at `at` (`time.monotonic()` s)."""
-        cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420, dst=self._planes)
-        frame = av.VideoFrame.from_numpy_buffer(self._planes, "yuv420p")
-        if self.kind is not encoders.SOFTWARE:
-            # It may still be read while the next picture is made.
-            self._planes = np.empty_like(self._planes)
+    def encode(self, picture: Yuv, at: float, *, keyframe: bool) -> list[Encoded]:
+        """`picture`, made at `at` (`time.monotonic()` s), is not copied: nobody may draw in it any
+        more."""
+        frame = av.VideoFrame.from_numpy_buffer(picture.planes, "yuv420p")
         # Two frames of one moment would be one frame to a receiver.
         at = self._last_at = max(self._last_at + 1 / CLOCK_RATE, at)
         frame.pts = round(at * CLOCK_RATE)

@@ -46,9 +46,8 @@ def _cost(config: CameraConfig, seconds: float) -> float:
                 continue
             image, now = moment.picture(), time.monotonic()
             if encoder is None:
-                height, width = image.shape[:2]
-                rate = config.bitrate_kbit_s
-                encoder = H264Encoder(width, height, config.fps, rate, encoders.best())
+                size, rate = (image.width, image.height), config.bitrate_kbit_s
+                encoder = H264Encoder(*size, config.fps, rate, encoders.best())
                 began, spent = now, time.thread_time()
             encoder.encode(image, now, keyframe=False)
             if now - began > seconds:

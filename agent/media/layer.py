@@ -7,10 +7,10 @@ import threading
 from collections import deque
 
 from agent.media import encoders
-from agent.media.blockcode import Image
 from agent.media.encoded import Encoded
 from agent.media.encoder import H264Encoder, KeyframeGate
 from agent.media.fanout import Fanout
+from agent.media.yuv import Yuv
 
 WINDOW_S = 3.0
 DEBT_S = 0.4
@@ -83,17 +83,17 @@ class Layer:
         share = self.kbit_s / self.limit_kbit_s
         return next(n for least, n in FEWER if share >= least)
 
-    def encode(self, image: Image, now: float) -> None:
+    def encode(self, picture: Yuv, now: float) -> None:
         """And publish."""
-        height, width = image.shape[:2]
+        width, height = picture.width, picture.height
         encoder = self.encoder
         if encoder is None or (encoder.width, encoder.height) != (width, height):
             kind = encoders.best()
             encoder = H264Encoder(width, height, self.fps, self.limit_kbit_s, kind)
             self.encoder = encoder
         encoder.follow(self.kbit_s * self.one_in)
-        for picture in encoder.encode(image, now, keyframe=self.gate.take(now)):
-            self.publish(picture)
+        for encoded in encoder.encode(picture, now, keyframe=self.gate.take(now)):
+            self.publish(encoded)
 
     def publish(self, picture: Encoded) -> None:
         self.pictures += 1

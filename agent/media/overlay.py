@@ -10,12 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 import cv2
 import msgspec
+import numpy as np
 
 from agent.media.blockcode import CELLS_PER_WIDTH, ROWS, Image, cell_size
 from agent.media.wire import MediaConfig, Overlay
+from agent.media.yuv import Colour, Plane, Yuv
 from agent.messages import Mark
 
 CHINESE = hasattr(cv2, "FontFace")
@@ -24,20 +27,51 @@ STALE_S = 5.0
 """Older values are drawn grey with their age: a frozen number must not pass for a live one."""
 MAX_LINES = 8
 
-Colour = tuple[int, int, int]
-"""Blue, green, red."""
+KEPT = 64
+"""Pieces of text, drawn."""
+
 WHITE: Colour = (255, 255, 255)
-GREY: Colour = (150, 150, 150)
 BLACK: Colour = (0, 0, 0)
 ORANGE: Colour = (0, 140, 255)
 RED: Colour = (30, 30, 220)
+BRIGHT, DIM = 235, 145
+"""Of text on what is shaded."""
 
 
 class Pen:
-    """Draws text; one for each thread, since a font has state."""
+    """Draws text; one for each thread, since a font has state.  What it has drawn is kept: most of
+    an overlay stays as it is for many pictures."""
 
     def __init__(self) -> None:
         self._font = cv2.FontFace("uni") if CHINESE else None
+        self.line: Callable[[str, int, int, int], Plane] = lru_cache(KEPT)(self._line)
+        """(text, size, level, most): on black, this bright and at most so wide."""
+        self.strip: Callable[[str, int, int, int], Yuv] = lru_cache(KEPT)(self._strip)
+        """(text, size, width, height): white on red."""
+        self.banner: Callable[[str, int, int], Yuv] = lru_cache(KEPT)(self._banner)
+        """(words, size, width): again and again, black on orange over the whole width."""
+
+    def _line(self, text: str, size: int, level: int, most: int) -> Plane:
+        width = min(self.width(text, size) + size // 4, max(most, 0))
+        plane = np.zeros((size * 3 // 2, width), np.uint8)
+        if width:
+            self.text(plane, text, 0, size * 3 // 2 - size // 2, size, (level, level, level))
+        return plane
+
+    def _strip(self, text: str, size: int, width: int, height: int) -> Yuv:
+        image = np.full((height, width, 3), RED, np.uint8)
+        self.text(image, text, size // 2, height - 4 - size // 4, size, WHITE)
+        return Yuv.of(image)
+
+    def _banner(self, words: str, size: int, width: int) -> Yuv:
+        height, large = size * 2, size * 3 // 2
+        image = np.full((height, width, 3), ORANGE, np.uint8)
+        step = self.width(words, large) + height
+        count = max(1, width // step)
+        start = (width - count * step) // 2 + size
+        for n in range(count):
+            self.text(image, words, start + n * step, height - size // 2, large, BLACK)
+        return Yuv.of(image)
 
     def text(self, image: Image, text: str, x: int, y: int, size: int, colour: Colour) -> int:
         """Baseline's left end at (x, y), `size` pixels high.  Returns where the text ends, x."""
@@ -94,52 +128,54 @@ class Painter:
             return self._config.mark
         return values.overlay.mark
 
-    def paint(self, image: Image, pen: Pen, camera: str) -> None:
+    def paint(self, picture: Yuv, pen: Pen, camera: str) -> None:
         """Over the whole picture."""
-        size = max(12, image.shape[0] // 30)
+        size = max(12, picture.height // 30)
         values = self._values
-        y = self._paint_head(image, pen, size, values, camera)
+        y = self._paint_head(picture, pen, size, values, camera)
         if (words := MARK_WORDS.get(self.mark)) is not None:
-            y = _banner(image, pen, words, y, size)
+            banner = pen.banner(words, size, picture.width)
+            picture.put(banner, y)
+            y += banner.height
         if values is not None:
-            self._paint_lines(image, pen, size, values, y)
+            self._paint_lines(picture, pen, size, values, y)
 
     def _paint_head(
-        self, image: Image, pen: Pen, size: int, values: Values | None, camera: str
+        self, picture: Yuv, pen: Pen, size: int, values: Values | None, camera: str
     ) -> int:
-        height = size * 3 // 2
-        _shade(image, 0, height, 0, image.shape[1])
+        height = size * 3 // 2 & ~1
+        _shade(picture, 0, height, picture.width)
         unit = self._config.title or self._config.unit
         place = values.overlay.place if values is not None else ""
         left = "  ".join(word for word in (unit, camera, place) if word)
-        clock = _clock(values)
-        x = image.shape[1] - pen.width(clock, size) - size // 2
-        pen.text(
-            image[:, : max(1, x - size // 2)], left, size // 2, height - size // 2, size, WHITE
-        )
-        pen.text(image, clock, x, height - size // 2, size, WHITE)
+        clock = pen.line(_clock(values), size, BRIGHT, picture.width)
+        x = max(0, picture.width - clock.shape[1] - size // 4)
+        _lay(picture.luma, clock, x, 0)
+        _lay(picture.luma, pen.line(left, size, BRIGHT, x - size), size // 2, 0)
         return height
 
-    def _paint_lines(self, image: Image, pen: Pen, size: int, values: Values, top: int) -> None:
+    def _paint_lines(self, picture: Yuv, pen: Pen, size: int, values: Values, top: int) -> None:
         age_s = time.monotonic() - values.at
         stale = age_s > STALE_S
         readings = values.overlay.readings[:MAX_LINES]
         if stale and readings:
             readings = [f"({age_s:.0f} s 前 old)", *readings[: MAX_LINES - 1]]
         step = size * 4 // 3
-        bottom = image.shape[0] - ROWS * cell_size(image.shape[1]) - size // 2
+        below = ROWS * cell_size(picture.width) + size // 2
+        bottom = picture.height - below & ~1
         y = bottom - step * len(readings)
-        if readings:
-            width = max(pen.width(line, size) for line in readings) + size
-            _shade(image, max(top, y), bottom, 0, width)
-        for n, line in enumerate(readings, 1):
-            colour = GREY if stale else WHITE
-            pen.text(image, line, size // 2, y + n * step - size // 3, size, colour)
+        level = DIM if stale else BRIGHT
+        lines = [pen.line(line, size, level, picture.width) for line in readings]
+        if lines:
+            width = max(line.shape[1] for line in lines) + size
+            _shade(picture, max(top, y & ~1), bottom, min(width & ~1, picture.width))
+        for n, line in enumerate(lines):
+            _lay(picture.luma, line, size // 2, y + n * step)
         y = top
-        for line in values.overlay.alarms[:MAX_LINES]:
-            image[y : y + step + 4, :] = RED
-            pen.text(image, line, size // 2, y + step - size // 4, size, WHITE)
-            y += step + 4
+        for text in values.overlay.alarms[:MAX_LINES]:
+            strip = pen.strip(text, size, picture.width, step + 5 & ~1)
+            picture.put(strip, y)
+            y += strip.height
 
 
 def _clock(values: Values | None) -> str:
@@ -159,21 +195,20 @@ def _clock(values: Values | None) -> str:
     )
 
 
-def _shade(image: Image, top: int, bottom: int, left: int, right: int) -> None:
-    area = image[top:bottom, left:right]
-    area >>= 2
+def _shade(picture: Yuv, top: int, bottom: int, right: int) -> None:
+    """A quarter as bright, and grey, from the left edge on.  Bounds are even."""
+    if top < bottom:
+        area = picture.luma[top:bottom, :right]
+        area >>= 2
+        area += 12
+        picture.whiten(top, bottom, 0, right)
 
 
-def _banner(image: Image, pen: Pen, words: str, top: int, size: int) -> int:
-    """The words, again and again, black on orange over the whole width.  Returns its lower edge."""
-    height = size * 2
-    image[top : top + height, :] = ORANGE
-    step = pen.width(words, size * 3 // 2) + size * 2
-    count = max(1, image.shape[1] // step)
-    start = (image.shape[1] - count * step) // 2 + size
-    for n in range(count):
-        pen.text(image, words, start + n * step, top + height - size // 2, size * 3 // 2, BLACK)
-    return top + height
+def _lay(plane: Plane, text: Plane, x: int, y: int) -> None:
+    """Bright text on what is darker; what is outside is left out."""
+    text = text[max(0, -y) :]
+    area = plane[max(0, y) : max(0, y) + text.shape[0], x : x + text.shape[1]]
+    np.maximum(area, text[: area.shape[0], : area.shape[1]], out=area)
 
 
 __all__ = ["CELLS_PER_WIDTH", "CHINESE", "MARK_WORDS", "Painter", "Pen"]

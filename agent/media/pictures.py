@@ -12,11 +12,13 @@ import msgspec
 import numpy as np
 from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorRange, Interpolation
 
 from agent.media import scene, stills
-from agent.media.blockcode import Image, draw, now_us
+from agent.media.blockcode import now_us, stamp
 from agent.media.encoded import Encoded, VideoPacket
 from agent.media.wire import CameraConfig
+from agent.media.yuv import Yuv
 from drivers import camera
 
 NEW_STREAM = "its H.264 turned out to have B-frames, which WebRTC does not carry"
@@ -25,7 +27,7 @@ NEW_STREAM = "its H.264 turned out to have B-frames, which WebRTC does not carry
 class Moment(msgspec.Struct, frozen=True):
     """One picture of a camera."""
 
-    picture: Callable[[], Image] | None
+    picture: Callable[[], Yuv] | None
     """Draws or converts it, where somebody wants to look; None where it cannot be decoded (now)."""
     passed: Encoded | None = None
     """As the camera encoded it."""
@@ -121,9 +123,15 @@ class _Later:
         self._number = number
         self._config = config
 
-    def __call__(self) -> Image:
-        image = self._frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
-        image = stills.fit(image, self._config.width, self._config.height)
+    def __call__(self) -> Yuv:
+        frame = self._frame
+        size = stills.fitted((frame.width, frame.height), self._config.width, self._config.height)
+        is_full = frame.color_range == ColorRange.JPEG
+        if is_full or frame.format.name != "yuv420p" or size != (frame.width, frame.height):
+            frame = frame.reformat(
+                *size, "yuv420p", dst_color_range=ColorRange.MPEG, interpolation=Interpolation.AREA
+            )
+        picture = Yuv(frame.to_ndarray().astype(np.uint8, copy=False))
         if self._config.timecode:
-            draw(image, self._number, now_us())
-        return image
+            stamp(picture, self._number, now_us())
+        return picture

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 
 from agent.media import pictures, stills
-from agent.media.blockcode import Image
 from agent.media.encoded import Encoded
 from agent.media.fanout import Fanout, Subscription
 from agent.media.layer import Layer
@@ -18,6 +17,7 @@ from agent.media.link.video_out import VideoOut
 from agent.media.overlay import Painter, Pen
 from agent.media.pictures import Moment, Pictures
 from agent.media.wire import CameraConfig, CameraStats
+from agent.media.yuv import Yuv
 from agent.messages import Mark
 from drivers import camera
 
@@ -263,6 +263,6 @@ class Pipeline:
         self.main.encoder = None
         self.main.publish(picture)
 
-    def _paint(self, image: Image, pen: Pen, layer: Layer, now: float) -> None:
+    def _paint(self, image: Yuv, pen: Pen, layer: Layer, now: float) -> None:
         self._painter.paint(image, pen, self.config.name)
         layer.encode(image, now)

@@ -6,7 +6,7 @@ import time
 
 import cv2
 
-from agent.media.blockcode import Image
+from agent.media.yuv import Yuv
 
 WIDTH = 640
 """Stills are scaled down to this: about 30 kB, which a thin link carries each second."""
@@ -33,20 +33,22 @@ class StillLease:
         return True
 
 
-def fit(image: Image, width: int, height: int) -> Image:
-    """Scaled down to fit, its shape kept; both sides even, as 4:2:0 needs."""
-    scale = min(1.0, width / image.shape[1], height / image.shape[0])
-    w = max(2, int(image.shape[1] * scale) & ~1)
-    h = max(2, int(image.shape[0] * scale) & ~1)
-    if (h, w) == image.shape[:2]:
-        return image
-    return cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+def fitted(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """Width and height scaled down to fit, in their proportion; both even, as 4:2:0 needs."""
+    scale = min(1.0, width / size[0], height / size[1])
+    return max(2, int(size[0] * scale) & ~1), max(2, int(size[1] * scale) & ~1)
 
 
-def jpeg(image: Image) -> bytes:
+def fit(picture: Yuv, width: int, height: int) -> Yuv:
+    """Scaled down to fit; itself where it does."""
+    size = fitted((picture.width, picture.height), width, height)
+    return picture if size == (picture.width, picture.height) else picture.resized(*size)
+
+
+def jpeg(picture: Yuv) -> bytes:
     """OSError where OpenCV cannot encode it."""
-    small = fit(image, WIDTH, image.shape[0])
-    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    small = fit(picture, WIDTH, picture.height)
+    done, data = cv2.imencode(".jpg", small.bgr(), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
-        raise OSError(f"a picture of {small.shape[1]}x{small.shape[0]} could not be made a JPEG")
+        raise OSError(f"a picture of {small.width}x{small.height} could not be made a JPEG")
     return data.tobytes()

@@ -9,6 +9,7 @@ from av.video.frame import PictureType
 from agent.media.encoded import Encoded
 from agent.media.encoder import H264Encoder, KeyframeGate
 from agent.media.scene import Scene
+from agent.media.yuv import Yuv
 
 FPS = 25
 NAL_SPS = 7
@@ -55,7 +56,7 @@ def test_the_stream_is_constrained_baseline_without_b_frames() -> None:
 
 def test_time_goes_on_even_when_the_clock_does_not() -> None:
     encoder = H264Encoder(64, 64, FPS, 100)
-    image = np.zeros((64, 64, 3), np.uint8)
+    image = Yuv.of(np.zeros((64, 64, 3), np.uint8))
     at = [0.0, 0.04, 0.04, 0.03, 0.08]
     stamps = [p.timestamp for t in at for p in encoder.encode(image, t, keyframe=False)]
     assert stamps == sorted(set(stamps))
@@ -66,7 +67,7 @@ def test_the_bitrate_has_a_ceiling() -> None:
     encoder = H264Encoder(640, 360, FPS, 300)
     size = 0
     for n in range(75):  # noise, the worst there is
-        image = rng.integers(0, 255, (360, 640, 3), np.uint8)
+        image = Yuv.of(rng.integers(0, 255, (360, 640, 3), np.uint8))
         size += sum(len(p.data) for p in encoder.encode(image, n / FPS, keyframe=False) if n >= 25)
     assert size * 8 / 2 / 1000 < 300 * 2.5  # x264 misses VBV on pure noise, but not by much
 
@@ -79,8 +80,8 @@ def test_the_bitrate_follows_in_place_without_a_keyframe() -> None:
         if n == 3 * FPS:
             encoder.follow(200)
         grain = rng.integers(-12, 13, (360, 640, 1), np.int16)
-        image = np.clip(scene.draw(n, n / FPS) + grain, 0, 255).astype(np.uint8)
-        made += encoder.encode(image, n / FPS, keyframe=False)
+        image = np.clip(scene.draw(n, n / FPS).bgr() + grain, 0, 255).astype(np.uint8)
+        made += encoder.encode(Yuv.of(image), n / FPS, keyframe=False)
     size = [sum(len(p.data) for p in made[n : n + FPS]) / 125 for n in range(0, 8 * FPS, FPS)]
     assert size[2] > 900  # kbit/s, or the next line says nothing
     assert max(size[5:]) < 260

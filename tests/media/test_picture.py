@@ -13,6 +13,7 @@ from agent.media.blockcode import Code, Image
 from agent.media.overlay import CHINESE, Painter, Pen
 from agent.media.scene import Scene
 from agent.media.wire import MediaConfig, Overlay
+from agent.media.yuv import Yuv
 from agent.messages import Mark
 
 ORANGE = np.array([0, 140, 255])
@@ -21,6 +22,13 @@ RED = np.array([30, 30, 220])
 
 def blank(width: int = 1280, height: int = 720) -> Image:
     return np.full((height, width, 3), 90, np.uint8)
+
+
+def painted(paints: Painter, image: Image, pen: Pen) -> Image:
+    """As it is seen."""
+    picture = Yuv.of(image)
+    paints.paint(picture, pen, "front")
+    return picture.bgr()
 
 
 def painter(mark: Mark) -> Painter:
@@ -76,10 +84,10 @@ def test_an_exercise_is_marked_whatever_the_overlay_says() -> None:
         (Mark.ACTUAL, None, False),
         (Mark.ACTUAL, Mark.ACTUAL, False),
     ]:
-        paints, image = painter(configured), blank()
+        paints = painter(configured)
         if said is not None:
             paints.show(overlay(said))
-        paints.paint(image, pen, "front")
+        image = painted(paints, blank(), pen)
         assert (share(image, ORANGE) > 0.03) is marked, (configured, said)
 
 
@@ -99,15 +107,13 @@ def test_alarms_are_red_and_old_values_are_grey_with_their_age(
 ) -> None:
     paints, pen = painter(Mark.ACTUAL), Pen()
     paints.show(overlay(readings=["Cl2 1.2 ppm"], alarms=["Cl2 HIGH"]))
-    fresh = blank()
-    paints.paint(fresh, pen, "front")
+    fresh = painted(paints, blank(), pen)
     assert share(fresh, RED) > 0.03
     corner = fresh[580:690, :300]
     assert (corner.min(axis=2) > 240).any()
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 60)
-    old = blank()
-    paints.paint(old, pen, "front")
+    old = painted(paints, blank(), pen)
     assert not (old[580:690, :300].min(axis=2) > 240).any()
     assert (old[580:690, :300] != blank()[580:690, :300]).any()
 
@@ -125,8 +131,7 @@ def test_too_many_lines_and_an_impossible_time_do_no_harm() -> None:
                 alarms=["A" * 300] * 100,
             )
         )
-        image = blank(*size)
-        paints.paint(image, pen, "front")
+        image = painted(paints, blank(*size), pen)
         assert image.shape == (size[1], size[0], 3)
 
 
@@ -134,8 +139,8 @@ def test_the_scene_moves_and_carries_its_number() -> None:
     yard = Scene(640, 360)
     first, second = yard.draw(1, 0.04), yard.draw(2, 0.08)
     upper = slice(0, 330)
-    assert (first[upper] != second[upper]).mean() > 0.0005
-    code = blockcode.read(second)
+    assert (first.luma[upper] != second.luma[upper]).mean() > 0.0005
+    code = blockcode.read(second.luma)
     assert code is not None
     assert code.frame == 2
     assert blockcode.age_ms(code) < 5000
@@ -162,7 +167,7 @@ def test_scene_frames_come_in_real_time_and_are_left_out_when_late(
     pictures = scene.frames(640, 360, 25)
 
     def number() -> int | None:
-        code = blockcode.read(next(pictures)())
+        code = blockcode.read(next(pictures)().luma)
         return None if code is None else code.frame
 
     assert [number() for _ in range(5)] == [0, 1, 2, 3, 4]
@@ -193,7 +198,7 @@ def test_a_still_is_small_and_readable() -> None:
 def test_a_picture_is_fitted_with_its_shape_kept(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert stills.fit(blank(*size), 1280, 720).shape[1::-1] == expected
+    assert stills.fitted(size, 1280, 720) == expected
 
 
 def test_a_lease_gives_its_period_and_ends() -> None:
