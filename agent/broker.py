@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import socket
@@ -10,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -68,8 +69,32 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return context
 
 
-class _TlsSocket(ssl.SSLSocket):
-    """paho leaves a socket open whose handshake has failed."""
+class TlsSocket(ssl.SSLSocket):
+    """paho leaves a socket open whose handshake has failed, and does not say why one has ended: in
+    TLS 1.3 a server looks at our certificate after the handshake."""
+
+    alert: ClassVar[str] = ""
+    """OpenSSL's name of why the server has ended it."""
+
+    def recv(self, *args: Any) -> bytes:
+        try:
+            return super().recv(*args)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            type(self).alert = error.reason or ""
+            raise
+
+    def send(self, *args: Any) -> int:
+        try:
+            return super().send(*args)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            # What it said before it closed may still be there to be read.
+            with contextlib.suppress(OSError):
+                self.recv(1)
+            raise
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -79,10 +104,14 @@ class _TlsSocket(ssl.SSLSocket):
             raise
 
 
-def _socket_class(pins: tuple[str, ...]) -> type[_TlsSocket]:
+def _socket_class(pins: tuple[str, ...]) -> type[TlsSocket]:
+    """A class of its own for each connection, so that each has its own alert."""
     wanted = frozenset(pin.replace(":", "").lower() for pin in pins)
 
-    class Pinned(_TlsSocket):
+    class Plain(TlsSocket):
+        pass
+
+    class Pinned(TlsSocket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             if not wanted.intersection(_chain(self)):
@@ -91,7 +120,7 @@ def _socket_class(pins: tuple[str, ...]) -> type[_TlsSocket]:
                 error.verify_message = "no certificate of its chain has a pinned fingerprint"
                 raise error
 
-    return Pinned if wanted else _TlsSocket
+    return Pinned if wanted else Plain
 
 
 def _chain(sock: ssl.SSLSocket) -> Iterator[str]:
@@ -171,6 +200,26 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
+def why_ended(alert: str) -> str:
+    """What a server has against this unit's certificate, by OpenSSL's name of its alert (RFC 8446,
+    6.2); empty: it is about something else."""
+    words = {
+        "CERTIFICATE_REQUIRED": "it wants a certificate of this unit (cert_file, key_file)",
+        "HANDSHAKE_FAILURE": "it wants a certificate of this unit (cert_file, key_file), or the "
+        "two have no cipher in common",
+        "UNKNOWN_CA": "it does not know who issued this unit's certificate (cert_file)",
+        "CERTIFICATE_EXPIRED": "this unit's certificate (cert_file) has expired, or is not valid "
+        "yet by the server's clock",
+        "CERTIFICATE_REVOKED": "this unit's certificate (cert_file) has been revoked",
+        "BAD_CERTIFICATE": "it does not take this unit's certificate (cert_file)",
+        "UNSUPPORTED_CERTIFICATE": "it does not take this unit's kind of certificate (cert_file)",
+        "CERTIFICATE_UNKNOWN": "it does not take this unit's certificate (cert_file)",
+        "ACCESS_DENIED": "it does not let this unit's certificate in (cert_file)",
+    }
+    _, _, name = alert.partition("ALERT_")
+    return words.get(name, "")
+
+
 def connect_error(broker: Broker, error: OSError | ValueError, timeout_s: float) -> MqttError:
     """The sentence for what went wrong before MQTT began."""
     match error:
@@ -187,6 +236,8 @@ def connect_error(broker: Broker, error: OSError | ValueError, timeout_s: float)
             if "expired" in error.verify_message or "not yet valid" in error.verify_message:
                 # A board without a battery for its clock wakes up in the past.
                 text += f" (this unit's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
+        case ssl.SSLError(reason=str(alert)) if why_ended(alert):
+            text = f"{broker}: {why_ended(alert)}"
         case ssl.SSLError():
             text = f"{broker}: TLS 1.2 or newer could not be agreed on: {error.reason or error}"
         case OSError():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 
-from agent.broker import Broker, MqttError, Will
+from agent.broker import Broker, MqttError, Will, why_ended
 from agent.mqtt.properties import make_properties
 from agent.mqtt.tunnel import through_proxy
 
@@ -46,6 +47,7 @@ class Client(paho.Client):
     """paho's, with a socket that can go through a proxy and is closed when a handshake fails."""
 
     broker: Broker
+    tls: ssl.SSLContext | None = None
     _raw: socket.socket | None = None
 
     def _create_socket_connection(self) -> socket.socket:
@@ -70,6 +72,12 @@ class Client(paho.Client):
         except OSError:
             self.shut()
             raise
+
+    @property
+    def refusal(self) -> str:
+        """What the server has against our certificate; empty: nothing."""
+        kind = getattr(self.tls, "sslsocket_class", None)
+        return why_ended(getattr(kind, "alert", ""))
 
     def shut(self) -> None:
         """Close what is open: it would otherwise wait for the garbage collector."""
@@ -102,7 +110,8 @@ def make_client(
     if broker.username:
         client.username_pw_set(broker.username, broker.password or None)
     if broker.tls is not None:
-        client.tls_set_context(broker.tls.context())
+        client.tls = broker.tls.context()
+        client.tls_set_context(client.tls)
     if will is not None:
         properties = None
         if protocol == MQTTProtocolVersion.MQTTv5:

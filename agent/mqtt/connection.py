@@ -209,8 +209,11 @@ class Connection:
         if not self.lost.done():
             self.lost.set_result(reason)
         if not self._connected.done():
-            text = f"{self.broker} ended the connection without a CONNACK: {reason}"
-            self._connected.set_exception(_OlderProtocolError(text))
+            if refusal := self._client.refusal:
+                self._connected.set_exception(MqttError(f"{self.broker}: {refusal}"))
+            else:
+                text = f"{self.broker} ended the connection without a CONNACK: {reason}"
+                self._connected.set_exception(_OlderProtocolError(text))
             self._connected.exception()
         waiting: list[asyncio.Future[Any]] = [
             *self._acks.values(), *self._subscriptions.values(), *(held[0] for held in self._held),

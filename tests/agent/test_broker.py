@@ -94,7 +94,10 @@ async def test_a_broker_that_wants_our_certificate(mosquitto: Mosquitto, tmp_pat
     with_tls(mosquitto, *authority.issue("broker"), *want)
     certificate, key = authority.issue("unit")
     said = await refusal(trusting(mosquitto, authority.file))
-    assert f"mqtts://127.0.0.1:{mosquitto.port} " in said
+    assert said == (
+        f"mqtts://127.0.0.1:{mosquitto.port}: it wants a certificate of this unit "
+        "(cert_file, key_file)"
+    )
     broker = trusting(mosquitto, authority.file, cert_file=str(certificate), key_file=str(key))
     async with connect(broker, client_id="u", on_message=ignore) as connection:
         assert connection.protocol == 5

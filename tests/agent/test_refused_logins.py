@@ -23,6 +23,9 @@ FAULTS = {
     "wrong name": UNTRUSTED + "IP address mismatch, certificate is not valid for '127.0.0.1'.",
     "another pin": UNTRUSTED + "no certificate of its chain has a pinned fingerprint",
     "login": "refused the login: Not authorized",
+    "no certificate of ours": "it wants a certificate of this unit (cert_file, key_file)",
+    "our certificate of another CA": "it does not know who issued this unit's certificate",
+    "our certificate expired": "this unit's certificate (cert_file) has expired",
 }
 
 
@@ -36,6 +39,13 @@ def _broker(mosquitto: Mosquitto, folder: Path, fault: str) -> str:
         days=(-9.0, -1.0) if fault == "expired" else (-1.0, 9.0),
     )
     lines = [f"certfile {certificate}", f"keyfile {key}"]
+    ours = ""
+    if "of ours" in fault or "our certificate" in fault:
+        lines += [f"cafile {authority.file}", "require_certificate true"]
+    if "our certificate" in fault:
+        theirs = Authority(folder, "foreign") if "another CA" in fault else authority
+        mine = theirs.issue("unit", days=(-9.0, -1.0) if "expired" in fault else (-1.0, 9.0))
+        ours = f'cert_file = "{mine[0]}"\nkey_file = "{mine[1]}"\n'
     if fault == "login":
         mosquitto.config.write_text(
             mosquitto.config.read_text().replace("allow_anonymous true", "allow_anonymous false")
@@ -44,7 +54,7 @@ def _broker(mosquitto: Mosquitto, folder: Path, fault: str) -> str:
     pins = f'pins = ["{"0" * 64}"]\n' if fault == "another pin" else ""
     return (
         f'[[uplink]]\nname = "center"\nhost = "127.0.0.1"\nport = {mosquitto.port}\n'
-        f'ca_file = "{trusted}"\nkeepalive_s = 2\n{pins}'
+        f'ca_file = "{trusted}"\nkeepalive_s = 2\n{pins}{ours}'
     )
 
 
