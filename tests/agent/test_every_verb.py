@@ -142,6 +142,9 @@ async def test_it_is_carried_out_once_answered_and_audited(
         }  # fmt: skip
         offered = made.running.commands.verbs
         assert (verb in offered) is not case.unavailable
+        assert {name: entry.args for name, entry in offered.items()} == {
+            name: ARGUMENTS[name] for name in offered
+        }, "a row of the table that nobody publishes, or of other arguments"
         runs = made.runs
         heard.command(verb, args, id="c1")
         assert await done(heard, "c1", 2) == ack
