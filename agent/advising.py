@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agent.advice import EXCEEDS, Exceeded, Heard, Place, advice
 from agent.alarms.validity import TRUSTED
-from agent.messages import Advice, AlarmState, Reading
+from agent.messages import Advice, Alarm, AlarmState, Reading
 
 if TYPE_CHECKING:
     from agent.app import App
@@ -41,13 +42,23 @@ class Advisor:
         )
         app.hub.judges.append(self._reading)
 
+    def changed(self, changes: Iterable[Alarm]) -> None:
+        """Also one that was over before anybody looked."""
+        self._exceeds_here(changes)
+
     def tick(self) -> None:
+        self._exceeds_here(self._app.engine.active())
+        self._tell()
+
+    def _exceeds_here(self, alarms: Iterable[Alarm]) -> None:
         """An alarm of gas that is present now exceeds its limit here."""
-        for alarm in self._app.engine.active():
+        for alarm in alarms:
             if alarm.code in EXCEEDS and alarm.state in PRESENT:
                 self._exceeded = Exceeded(
                     alarm.alarm, self._app.clock.now_ms(), time.monotonic(), self._app.engine.fix
                 )
+
+    def _tell(self) -> None:
         now, shown = time.monotonic(), _shown(self.status())
         if shown != self._told and now - self._told_at >= TELL_EACH_S:
             self._told, self._told_at = shown, now

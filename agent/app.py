@@ -224,6 +224,7 @@ class App:
         active = self.engine.active()
         self.spot.changed(changes, active)
         self.near.changed(changes, active)
+        self.desk.changed(changes)
         self.store.keep("alarms", msgspec.json.encode(self.engine.save()), urgent=True)
         self.overlay.alarms(active)
         for uplink in self.uplinks:

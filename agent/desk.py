@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.advising import Advisor
 from agent.gallery import Gallery
+from agent.messages import Alarm
 from agent.orders.book import Orders
 from agent.orders.incident import Incident
 from agent.rates import Rates
@@ -58,6 +59,11 @@ class Desk:
         self.incident.begin()
         self.recordings.begin()
         self._limit_links(self.rates.profile)
+
+    def changed(self, changes: list[Alarm]) -> None:
+        """What became of alarms."""
+        self.advisor.changed(changes)
+        self.recordings.changed()
 
     def tick(self, at: float) -> None:
         """At least twice a second; monotonic seconds."""

@@ -149,6 +149,11 @@ class Recordings:
             self._stopped -= named
         return {"action": args.action, "camera": args.camera, "id": args.id}
 
+    def changed(self) -> None:
+        """Alarms have: one that is soon over is recorded as well."""
+        if self.enabled:
+            self._lock_for(self._app.engine.active())
+
     # -- at least twice a second -------------------------------------------------------------
 
     def tick(self, at: float) -> None:

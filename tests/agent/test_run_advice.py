@@ -50,7 +50,7 @@ async def test_upwind_and_how_far_the_last_exceedance_is(
         cell = winsen.Twin(gas, gas="cl2", period_s=0.2)
         gnss.set(lat=HERE[0], lon=HERE[1], speed=0.0)
         wind.set(wind_speed=3.0, wind_direction=40.0)
-        cell.set(cl2=2.0)
+        cell.set(cl2=0.0)
         playing = [asyncio.create_task(twin.run()) for twin in (gnss, wind, cell)]
         tables = "".join(
             f'[[source]]\nname = "{name}"\nport = "{line.link}"\n{keys}\n'
@@ -65,6 +65,13 @@ async def test_upwind_and_how_far_the_last_exceedance_is(
         )  # fmt: skip
         async with agent(tmp_path / "unit", tables) as unit:
             await until(lambda: told(heard).get("upwind", {}).get("bearing_deg") == 40, "wind", 20)
+            await until(
+                lambda: any(
+                    r.body.get("fix", {}).get("lat") is not None for r in heard.of(Class.READINGS)
+                ),
+                "it knows its place", 20,
+            )  # fmt: skip
+            cell.set(cl2=2.0)
             # The gas is left behind, 400 m to the west.
             await until(
                 lambda: any(r.body["code"] == "high" for r in heard.of(Class.ALARMS)), "alarm", 30
