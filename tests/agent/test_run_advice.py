@@ -25,10 +25,9 @@ def told(heard: Center) -> dict[str, Any]:
     return found
 
 
-def gone(heard: Center) -> set[str]:
-    """Codes of alarms that do not hold any more."""
-    over = ("returned", "cleared")
-    return {r.body["code"] for r in heard.of(Class.ALARMS) if r.body["change"] in over}
+def codes(heard: Center, *changes: str) -> set[str]:
+    """Of alarms that were told with one of these changes."""
+    return {r.body["code"] for r in heard.of(Class.ALARMS) if r.body["change"] in changes}
 
 
 def far(heard: Center) -> dict[str, Any]:
@@ -73,12 +72,13 @@ async def test_upwind_and_how_far_the_last_exceedance_is(
             )  # fmt: skip
             cell.set(cl2=2.0)
             # The gas is left behind, 400 m to the west.
-            await until(
-                lambda: any(r.body["code"] == "high" for r in heard.of(Class.ALARMS)), "alarm", 30
-            )
+            await until(lambda: "high" in codes(heard, "raised"), "alarm", 30)
             cell.set(cl2=0.0)
-            # Both: what still stands is exceeded wherever the unit goes.
-            await until(lambda: gone(heard) >= {"high", "low"}, "it returns", 20)
+            # All of them: what still stands is exceeded wherever the unit goes.
+            await until(
+                lambda: codes(heard, "returned", "cleared") >= codes(heard, "raised"),
+                "it returns", 20,
+            )  # fmt: skip
             lat, lon = beside(HERE, 90.0, 400.0)
             gnss.set(lat=lat, lon=lon, speed=8.0)
             await until(lambda: told(heard).get("no_upwind") == "apparent", "it moves", 20)
