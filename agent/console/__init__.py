@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=8765, help="port to listen on (%(default)s; 0: any)"
     )
     parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="needed off loopback: who has it may enter"
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="needed off loopback: one token, or a line TOKEN NAME for each operator",
     )
     parser.add_argument(
         "--instructor-token-file", type=Path, metavar="FILE", help="who has it may lead the drill"

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from agent import __version__, topics
 from agent.center.receiver import Gap
 from agent.console import tls
-from agent.console.access import Access
+from agent.console.access import Access, Token
 from agent.console.cards import Cards
 from agent.console.center import Center, NotReachedError
 from agent.console.commands import Commands
@@ -50,7 +50,7 @@ class Console:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._access = Access(
-            token=options.token,
+            tokens=options.operators or ((Token(options.token),) if options.token else ()),
             instructor_token=options.instructor_token,
             map_origin=_origin(options.map.url),
         )
@@ -64,10 +64,10 @@ class Console:
             on_message=self._take,
             on_state=self._changed,
         )
-        self._commands = Commands(self._center, self._units, mark, self._sent)
+        self._commands = Commands(self._center, self._units, mark, self._access.by, self._sent)
         self._stills = Stills(self._commands, self._units)
         self._media = Media(self._commands, self._units)
-        self._whep = Whep(self._center, self._units, mark)
+        self._whep = Whep(self._center, self._units, mark, self._access.by)
         self._drill = Drill(self._center)
         self._cards = Cards()
 
@@ -78,6 +78,7 @@ class Console:
         router.add_get("/", self._page)
         router.add_get("/api/live", self._serve_live)
         router.add_get("/api/state", self._state)
+        router.add_get("/api/operator", self._operator)
         router.add_get("/api/stills/{unit}/{camera}", self._still)
         router.add_post("/api/drill/{action}", self._control)
         self._commands.add_routes(router)
@@ -222,11 +223,18 @@ class Console:
         body = parts.pop("snapshot") | parts
         return web.Response(text=encode(body), content_type="application/json")
 
+    async def _operator(self, request: web.Request) -> web.Response:
+        """Whom the token names; then a page cannot name another."""
+        body = {"name": self._access.operator(request)}
+        return web.Response(text=encode(body), content_type="application/json")
+
     async def _still(self, request: web.Request) -> web.Response:
         return await self._stills.get(request, time.monotonic())
 
     async def _control(self, request: web.Request) -> web.Response:
-        return await self._drill.post(request, instructor=self._access.is_instructor(request))
+        return await self._drill.post(
+            request, self._access.by, instructor=self._access.is_instructor(request)
+        )
 
     async def _map_file(self, _request: web.Request) -> web.StreamResponse:
         file = self.options.map_file

@@ -29,23 +29,25 @@ class CommandBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     args: dict[str, Any] = {}
     by: str = ""
-    """Who gives it, for the unit's audit; empty: `console`."""
+    """The name of who gives it, for the unit's audit: `console/NAME`; empty: `console`."""
 
 
 class Commands:
-    """Sends commands; outcomes come back as `ack` records.  `on_sent(unit, verb, args)` hears of
-    what a page has sent."""
+    """Sends commands; outcomes come back as `ack` records.  `by(request, name)` says who it is;
+    `on_sent(unit, verb, args)` hears of what a page has sent."""
 
     def __init__(
         self,
         center: Center,
         units: Units,
         mark: Mark,
+        by: Callable[[web.Request, str], str],
         on_sent: Callable[[str, str, dict[str, Any]], None],
     ) -> None:
         self._center = center
         self._units = units
         self._mark = mark
+        self._by = by
         self._on_sent = on_sent
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -59,12 +61,11 @@ class Commands:
             return problem(404, "not_found", f"no unit {unit!r} has been heard of here")
         try:
             body = await read_json(request, CommandBody)
+            by = self._by(request, body.by)
         except ValueError as error:
             return problem(400, "malformed", str(error))
-        if len(body.by) > 64:
-            return problem(400, "malformed", "'by' is a name of at most 64 characters")
         try:
-            sent = await self.send(unit, verb, body.args, by=body.by or "console")
+            sent = await self.send(unit, verb, body.args, by=by)
         except NotReachedError as error:
             return problem(503, "not_connected", str(error), retry_after_s=5)
         self._on_sent(unit, verb, body.args)

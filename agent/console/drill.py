@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -63,8 +64,10 @@ class Drill:
             state = {name: state[name] for name in _SHOWN_TO_ALL if name in state}
         return {"type": "drill", "state": state}
 
-    async def post(self, request: web.Request, *, instructor: bool) -> web.Response:
-        """`/api/drill/{action}`."""
+    async def post(
+        self, request: web.Request, by: Callable[[web.Request, str], str], *, instructor: bool
+    ) -> web.Response:
+        """`/api/drill/{action}`.  `by`: who it is, with the name that the page gives."""
         action = request.match_info["action"]
         if not self._center.exercise:
             return problem(404, "not_found", "this console is not in a drill")
@@ -74,11 +77,12 @@ class Drill:
             return problem(403, "not_authorised", f"{action!r} is the instructor's")
         try:
             body = await read_json(request, ControlBody)
+            who = by(request, body.by)
         except ValueError as error:
             return problem(400, "malformed", str(error))
         if (action == "inject") != bool(body.inject):
             return problem(400, "malformed", "'inject' names an inject, for that action alone")
-        control = {"action": action, "by": body.by[:64] or "console"}
+        control = {"action": action, "by": who}
         if body.inject:
             control["inject"] = body.inject
         try:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agent import topics
+from agent.console.access import Token
 from agent.mqtt import Broker
 
 
@@ -48,6 +49,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8765
     """0: any that is free."""
     token: str = ""
+    """Everybody's; empty: none, or `operators`."""
+    operators: tuple[Token, ...] = ()
+    """A token of each person's own."""
     instructor_token: str = ""
     tls: tuple[Path, Path] | None = None
     """Certificate and key; None: plain HTTP."""
@@ -64,7 +68,7 @@ MAP_FILE_URL = "/map/file.pmtiles"
 
 def read(args: argparse.Namespace, static_dir: Path) -> Options:
     """From the command line.  OptionError, or AccessError for a token file."""
-    from agent.console.access import is_loopback, read_token
+    from agent.console.access import is_loopback, read_token, read_tokens
 
     try:
         broker = Broker.from_url(_read_broker(args))
@@ -79,6 +83,7 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
             f"--host {args.host} can be reached from other machines: name a --token-file, "
             "so that not everybody there can give commands"
         )
+    tokens = read_tokens(args.token_file) if args.token_file else ()
     source, file = _read_map(args.map, args.map_datum)
     certificate = _read_tls(args)
     return Options(
@@ -87,7 +92,8 @@ def read(args: argparse.Namespace, static_dir: Path) -> Options:
         exercise=args.exercise,
         host=args.host,
         port=args.port,
-        token=read_token(args.token_file) if args.token_file else "",
+        token=next((one.secret for one in tokens if not one.operator), ""),
+        operators=tuple(one for one in tokens if one.operator),
         instructor_token=read_token(args.instructor_token_file)
         if args.instructor_token_file
         else "",

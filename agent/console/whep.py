@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -46,7 +47,11 @@ _STATUS_OF = {
 class Whep:
     """The sessions that this console has opened."""
 
-    def __init__(self, center: Center, units: Units, mark: Mark) -> None:
+    def __init__(
+        self, center: Center, units: Units, mark: Mark, by: Callable[[web.Request, str], str]
+    ) -> None:
+        """`by`: who it is, with the name that the page gives (`?by=`)."""
+        self._by = by
         self._center = center
         self._units = units
         self._mark = mark
@@ -81,6 +86,10 @@ class Whep:
         offer = await request.text()
         if not offer.startswith("v=0"):
             return problem(400, "malformed", f"expected an SDP offer, but read {offer[:40]!r}")
+        try:
+            by = self._by(request, request.query.get("by", ""))
+        except ValueError as error:
+            return problem(400, "malformed", str(error))
         if unit not in self._units:
             return problem(404, "not_found", f"no unit {unit!r} has been heard of here")
         if len(self._waiting) >= MAX_WAITING:
@@ -88,7 +97,7 @@ class Whep:
             return problem(503, "busy", detail, retry_after_s=2)
         session = secrets.token_urlsafe(16)
         try:
-            answer = await self._exchange(unit, camera, session, offer)
+            answer = await self._exchange(unit, camera, session, offer, by)
         except NotReachedError as error:
             return problem(503, "not_connected", str(error), retry_after_s=5)
         except TimeoutError:
@@ -140,11 +149,10 @@ class Whep:
         detail = "neither trickle ICE nor restarts: an offer carries all its candidates"
         return problem(422, "not_supported", detail)
 
-    async def _exchange(self, unit: str, camera: str, session: str, sdp: str) -> Answer:
+    async def _exchange(self, unit: str, camera: str, session: str, sdp: str, by: str) -> Answer:
         offer = Offer(
-            by="console", issued=time.time_ns() // 1_000_000, mark=self._mark, camera=camera,
-            sdp=sdp,
-        )  # fmt: skip
+            by=by, issued=time.time_ns() // 1_000_000, mark=self._mark, camera=camera, sdp=sdp
+        )
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[session] = (unit, future)
         try:

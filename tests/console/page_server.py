@@ -126,6 +126,8 @@ class PageServer:
         self.camera: Callable[[str], Awaitable[str]] | None = None
         """Offer -> answer; without it there is no path for video."""
         self.url = ""
+        self.operator = ""
+        """Whom the page's token names."""
 
     @contextlib.asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[PageServer]:
@@ -135,6 +137,7 @@ class PageServer:
             [
                 web.get("/", self._page),
                 web.get("/api/live", self._live),
+                web.get("/api/operator", self._operator),
                 web.get("/api/stills/{unit}/{camera}", self._still),
                 web.post("/api/units/{unit}/commands/{verb}", self._command),
                 web.post("/api/drill/{action}", self._drill),
@@ -171,6 +174,9 @@ class PageServer:
 
     async def _page(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
+
+    async def _operator(self, _: web.Request) -> web.Response:
+        return web.json_response({"name": self.operator})
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

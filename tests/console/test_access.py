@@ -12,7 +12,7 @@ import pytest
 from aiohttp import CookieJar, WSServerHandshakeError
 
 from agent.console import app
-from agent.console.access import AccessError, is_loopback, read_token
+from agent.console.access import AccessError, Token, is_loopback, read_token, read_tokens
 from agent.console.options import Datum, MapKind, MapSource
 from tests.console.wire import options
 
@@ -196,3 +196,52 @@ def test_a_token_file_that_cannot_serve_is_told(
 )  # fmt: skip
 def test_what_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+ALICE, BO = "alices-own-long-token", "bos-own-and-long-token"
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        (f"{TOKEN}\n", [("", TOKEN)]),
+        (f"# who may\n{ALICE} Alice Chen\n\n{BO}\t陈伟\n", [("Alice Chen", ALICE), ("陈伟", BO)]),
+        (f"{ALICE} Alice\n", [("Alice", ALICE)]),
+    ],
+)
+def test_a_token_for_all_or_one_for_each(
+    tmp_path: Path, content: str, tokens: list[tuple[str, str]]
+) -> None:
+    path = tmp_path / "token"
+    path.write_text(content, encoding="utf-8")
+    assert [(one.operator, one.secret) for one in read_tokens(path)] == tokens
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (f"{ALICE} Alice\n{BO}\n", "line 2: expected TOKEN NAME, the name printable"),
+        (f"{ALICE} a/b\n", "line 1: expected TOKEN NAME, the name printable, without '/'"),
+        ("short Alice\n", "line 1 must have at least 16 printable ASCII characters, but holds 5"),
+        (f"{ALICE} Alice\n{ALICE} Bo\n", "line 2: its token or its name is there already"),
+    ],
+)
+def test_a_file_of_operators_that_cannot_serve(tmp_path: Path, content: str, sentence: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(AccessError) as caught:
+        read_tokens(path)
+    assert sentence in str(caught.value)
+
+
+async def test_each_operator_comes_in_with_a_token_of_their_own(
+    http: aiohttp.ClientSession, static_dir: Path
+) -> None:
+    operators = (Token(ALICE, "Alice"), Token(BO, "Bo"))
+    async with app.running(options(NO_BROKER, static_dir, operators=operators)) as url:
+        assert (await fetch(http, url))[0] == 401
+        assert (await fetch(http, f"{url}?token={ALICE[:-1]}x"))[0] == 403
+        bearer = {"Authorization": f"Bearer {BO}"}
+        assert (await fetch(http, url + "api/operator", **bearer))[1] == '{"name":"Bo"}'
+        assert (await fetch(http, f"{url}?token={ALICE}"))[0] == 303
+        assert (await fetch(http, url + "api/operator"))[1] == '{"name":"Alice"}'

@@ -219,6 +219,45 @@ async def test_alarms_by_rank_with_sign_words_and_button(
     await expect(acknowledged.locator(".alarm-ack")).to_be_hidden()
 
 
+async def test_who_sits_there_is_asked_once_and_told_with_each_command(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening = [three_units()]
+    page = await open_page(opened, server)
+    operator = page.locator(".operator")
+    await expect(operator).to_contain_text("未署名")
+    await operator.click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("值班员姓名").fill("  陈/伟 ")
+    await dialog.get_by_role("button", name="保存").click()
+    await expect(operator).to_contain_text("陈 伟")
+    await page.reload()
+    await expect(page.locator(".operator")).to_contain_text("陈 伟")
+    await page.get_by_role("button", name="确认报警：救援员 李强 氯气 Cl₂ 高报警").click()
+    _, body = await asked(server)
+    assert body["by"] == "陈 伟"
+    stands = [alarm("high", 1, state="acknowledged", by="console/陈 伟")]
+    await server.send({"type": "active", "unit": LI, "alarms": stands})
+    state = page.locator('.alarm[data-alarm="gas1/cl2/high"] .alarm-state')
+    await expect(state).to_contain_text("指挥台 陈 伟 已看到")
+    await page.evaluate("localStorage.removeItem('outpost.operator')")
+
+
+async def test_a_name_that_the_token_has_cannot_be_changed(
+    opened: Opened, server: PageServer
+) -> None:
+    server.opening, server.operator = [three_units()], "Chen"
+    try:
+        page = await open_page(opened, server)
+        await expect(page.locator(".operator")).to_contain_text("Chen")
+        await expect(page.locator(".operator")).to_be_disabled()
+        await page.get_by_text("已收到求救").click()
+        _, body = await asked(server)
+        assert body["by"] == "Chen"
+    finally:
+        server.operator = ""
+
+
 async def test_an_sos_is_confirmed(opened: Opened, server: PageServer) -> None:
     server.opening = [three_units()]
     page = await open_page(opened, server)

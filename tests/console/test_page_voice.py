@@ -103,7 +103,7 @@ async def test_a_tone_is_recognised_at_each_end(mosquitto: Mosquitto, tmp_path: 
         await page.mouse.down()
         file = tmp_path / "heard.wav"
         await until(lambda: sound.read(file).size > 2 * sound.RATE_HZ, "the speaker sounds", 30)
-        await expect(page.locator(".voice-says")).to_have_text("console is talking")
+        await expect(page.locator(".voice-says")).to_have_text("command post is talking")
         await page.mouse.up()
         assert sound.share(sound.read(file), DOWN_HZ) > 0.5
         assert sound.share(sound.read(file), UP_HZ) < 0.05

@@ -1,4 +1,5 @@
 /** What the page asks of the console over HTTP. */
+import { operatorName } from "./operator.js";
 
 const TIMEOUT_MS = 8000;
 
@@ -38,13 +39,20 @@ async function post(path, body) {
   return text ? JSON.parse(text) : {};
 }
 
+/** Who it is, where that was said. @returns {{by?: string}} */
+function named() {
+  const by = operatorName();
+  return by ? { by } : {};
+}
+
 /**
  * Give a unit a command.
  * @param {string} unit @param {string} verb @param {Record<string, unknown>} args
  * @returns {Promise<string>} the command's id; its outcome comes as an ack record
  */
 export async function command(unit, verb, args) {
-  const answer = await post(`/api/units/${encodeURIComponent(unit)}/commands/${verb}`, { args });
+  const answer = await post(
+    `/api/units/${encodeURIComponent(unit)}/commands/${verb}`, { args, ...named() });
   return String(answer.id ?? "");
 }
 
@@ -52,4 +60,4 @@ export async function command(unit, verb, args) {
  * Tell the drill's director.
  * @param {"pause"|"resume"|"inject"|"end"|"real_emergency"} action @param {string} [inject]
  */
-export const drill = (action, inject) => post(`/api/drill/${action}`, inject ? { inject } : {});
+export const drill = (action, inject) => post(`/api/drill/${action}`, { ...(inject ? { inject } : {}), ...named() });

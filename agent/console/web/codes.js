@@ -250,6 +250,7 @@ export const CODES = {
   "ack.busy": { zh: "他人正在讲话", en: "somebody else is talking" },
   "ack.foreign": { zh: "不属于本单位", en: "of another organisation" },
   "ack.not_listed": { zh: "未列入转发名单", en: "not among the units relayed" },
+  "ack.not_sent_again": { zh: "单元不再补发", en: "the unit does not send it again" },
   "ack.oversized": { zh: "过大", en: "too large" },
   "ack.too_many": { zh: "单元过多", en: "too many units" },
   "ack.refused": { zh: "被拒绝", en: "refused" },

@@ -81,8 +81,14 @@ export function quantityWord(quantity) {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-/** Who did something: a part of ours in words, a person as they are called. @param {string} by */
-export const byWord = (by) => (isWord(`part.${by}`) ? codeWord("part", by) : by);
+/**
+ * Who did something: a part of ours in words, a person as they are called, or both: `console/Chen`.
+ * @param {string} by
+ */
+export function byWord(by) {
+  const [part, name] = by.split("/", 2);
+  return isWord(`part.${part}`) ? [codeWord("part", part), name].filter(Boolean).join(" ") : by;
+}
 
 /** @param {Record<string, string>|null|undefined} names by language @param {string} fallback */
 export const localName = (names, fallback) => names?.[lang] || names?.zh || names?.en || fallback;

@@ -1,6 +1,7 @@
 /** The head of the page: who this is, how it is connected, the time, sound, light, language. */
 import { button, el, setClass, setText, show } from "./dom.js";
 import { labelled, titled, toggleLanguage, word } from "./lang.js";
+import { OperatorButton } from "./operator.js";
 
 /** @typedef {import("./siren.js").Siren} Siren */
 
@@ -33,13 +34,14 @@ export class TopBar {
     this.broker = el("span", "chip");
     this.clock = el("time", "top-clock");
     this.sound = button("top-button", () => void this.#soundPressed());
+    this.operator = new OperatorButton();
     const theme = titled(button("top-button square", () => {
       toggleTheme();
       restyled();
     }, "◐"), "theme.switch");
     const lang = titled(labelled(button("top-button", toggleLanguage), "language"), "language.switch");
     node.append(labelled(el("b", "top-name"), "app"), this.org, this.page, this.broker,
-      el("span", "spring"), this.clock, this.sound, theme, lang);
+      el("span", "spring"), this.clock, this.sound, this.operator.node, theme, lang);
   }
 
   async #soundPressed() {
@@ -58,6 +60,7 @@ export class TopBar {
     this.broker.dataset.state = broker === "up" ? "up" : "lost";
     setText(this.clock, new Date(now).toLocaleTimeString("zh-CN", { hour12: false }));
     this.updateSound();
+    this.operator.update();
   }
 
   updateSound() {

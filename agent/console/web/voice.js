@@ -1,6 +1,6 @@
 /** Voice beside a camera's pictures: listen, talk while a key is held, how loud, and who talks. */
 import { button, el, setClass, setText, show } from "./dom.js";
-import { titled, word } from "./lang.js";
+import { byWord, titled, word } from "./lang.js";
 import { Meter } from "./meter.js";
 import { talkerOf } from "./talker.js";
 
@@ -151,7 +151,7 @@ export class Voice {
     this.line.setAttribute("aria-pressed", String(this.openLine));
     const talker = talkerOf(events, now);
     setText(this.says, this.fault
-      || (talker ? word("voice.talks", { by: talker }) : "")
+      || (talker ? word("voice.talks", { by: byWord(talker) }) : "")
       || this.session?.note
       || (secure ? "" : word("voice.insecure")));
     this.says.title = this.says.textContent ?? "";

@@ -1,6 +1,7 @@
 /** One WHEP session: a unit's camera, received and nothing else. */
 import { reasonOf } from "./api.js";
 import { iceServers } from "./ice.js";
+import { operatorName } from "./operator.js";
 
 const GATHER_MS = 1000;
 /** A relay over a satellite takes two round trips to say where it listens. */
@@ -120,7 +121,7 @@ export async function watch(unit, camera, video, signal, voice = null) {
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer, relays.length ? GATHER_RELAY_MS : GATHER_MS);
     const { sdp, location, note, servers } = await exchange(
-      `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}`,
+      `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}${who()}`,
       peer.localDescription?.sdp ?? "", signal);
     const session = new WhepSession(peer, location, note);
     if (signal.aborted) {
@@ -158,6 +159,12 @@ function gathered(peer, ms) {
     setTimeout(resolve, ms, undefined);
     done();
   });
+}
+
+/** @returns {string} the name of who sits here, for the address */
+function who() {
+  const by = operatorName();
+  return by ? `?by=${encodeURIComponent(by)}` : "";
 }
 
 /**

@@ -26,6 +26,13 @@ export const WORDS = {
     zh: "本页不是经认证的气体检测报警仪，仅供辅助决策；请以佩戴的检测仪和现场指挥员为准。",
     en: "Not a certified gas detector; decision support only. Trust the worn detector and the officer on site.",
   },
+  "operator": { zh: "值班员姓名", en: "Operator's name" },
+  "operator.why": {
+    zh: "随每条命令一起发送，单元的记录写明是谁下达的。保存在此浏览器中。",
+    en: "Sent with each command, so that a unit's log says who gave it. Kept in this browser.",
+  },
+  "operator.nobody": { zh: "未署名", en: "No name" },
+  "operator.keep": { zh: "保存", en: "Keep" },
   "language": { zh: "English", en: "中文" },
   "language.switch": { zh: "Switch to English", en: "切换到中文" },
   "theme.switch": { zh: "切换日间/夜间显示", en: "Switch between day and night" },
