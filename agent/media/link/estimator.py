@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-
-import msgspec
+from typing import NamedTuple
 
 from agent.media.link.trend import Standing, Trend, Usage
 
@@ -56,7 +55,7 @@ LONGER_S = 2.5
 """A queue that never shrank for so long, for all that was cut, is none: the way is longer now."""
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(NamedTuple):
     """What became of one packet."""
 
     sent_s: float
@@ -87,6 +86,7 @@ class Estimator:
         self._trend = Trend()
         self._standing = Standing()
         self._arrived: deque[tuple[float, int]] = deque()
+        self._arrived_bytes = 0
         self._grown_at: float | None = None
         self.cut_at = float("-inf")
         self._stands_since: float | None = None
@@ -127,15 +127,18 @@ class Estimator:
         """A message of transport-wide feedback; packets in the order in which they were sent."""
         self.feedback_at = now
         queues = []
-        for result in results:
-            if result.arrived_s is None:
+        trend, standing = self._trend.add, self._standing.add
+        for sent_s, size, arrived_s in results:
+            if arrived_s is None:
                 continue
-            sent_ms, arrived_ms = result.sent_s * 1000, result.arrived_s * 1000
-            self._trend.add(sent_ms, arrived_ms)
-            queues.append(self._standing.add(sent_ms, arrived_ms))
-            self._arrived.append((result.arrived_s, result.size))
-            rtt_s = now - result.sent_s
+            sent_ms, arrived_ms = sent_s * 1000, arrived_s * 1000
+            trend(sent_ms, arrived_ms)
+            queues.append(standing(sent_ms, arrived_ms))
+            self._arrived.append((arrived_s, size))
+            self._arrived_bytes += size
+            heard_s = sent_s
         if queues:
+            rtt_s = now - heard_s
             self.rtt_s += 0.2 * (rtt_s - self.rtt_s)
             spread_s = (max(queues) - min(queues)) / 1000
             self.jitter_s += 0.1 * (spread_s - self.jitter_s)
@@ -197,10 +200,10 @@ class Estimator:
     def _measure(self) -> None:
         last = self._arrived[-1][0]
         while last - self._arrived[0][0] > RATE_WINDOW_S and len(self._arrived) > 8:
-            self._arrived.popleft()
+            self._arrived_bytes -= self._arrived.popleft()[1]
         span_s = max(last - self._arrived[0][0], 0.1)
         # The first packet's bytes came before the span began.
-        size = sum(size for _, size in self._arrived) - self._arrived[0][1]
+        size = self._arrived_bytes - self._arrived[0][1]
         if len(self._arrived) > 4:
             self.acked_kbit_s = size / span_s / 125
 

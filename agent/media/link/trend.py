@@ -68,13 +68,18 @@ class Trend:
             self._judge(self._slope(), sent_delta, arrived_ms)
 
     def _slope(self) -> float:
+        """In one pass: this is done for each picture of each viewer."""
+        start = self._points[0][0]
+        x_sum = y_sum = xx_sum = xy_sum = 0.0
+        for at, y in self._points:
+            x = at - start
+            x_sum += x
+            y_sum += y
+            xx_sum += x * x
+            xy_sum += x * y
         n = len(self._points)
-        x_mean = sum(x for x, _ in self._points) / n
-        y_mean = sum(y for _, y in self._points) / n
-        spread = sum((x - x_mean) ** 2 for x, _ in self._points)
-        if not spread:
-            return self._slope_before
-        return sum((x - x_mean) * (y - y_mean) for x, y in self._points) / spread
+        spread = n * xx_sum - x_sum * x_sum
+        return (n * xy_sum - x_sum * y_sum) / spread if spread else self._slope_before
 
     def _judge(self, slope: float, sent_delta_ms: float, now_ms: float) -> None:
         trend_ms = min(self._deltas, MAX_DELTAS) * slope * GAIN
