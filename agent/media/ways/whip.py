@@ -210,16 +210,17 @@ class _Session:
     async def serve(self, on_restart: Callable[[], None]) -> None:
         """Until the session has ended.  WhipError: why."""
         ended = asyncio.create_task(self._ended.wait(), name="whip ended")
+        lost = asyncio.create_task(self._lost.wait(), name="whip path")
         try:
             while not self._ended.is_set():
-                lost = asyncio.create_task(self._lost.wait(), name="whip path")
                 await asyncio.wait({ended, lost}, return_when=asyncio.FIRST_COMPLETED)
-                lost.cancel()
                 if self._lost.is_set() and not self._ended.is_set():
                     await self._restart()
                     on_restart()
+                    lost = asyncio.create_task(self._lost.wait(), name="whip path")
         finally:
             ended.cancel()
+            lost.cancel()
         raise WhipError("the media server has ended the session, or its path died")
 
     async def _restart(self) -> None:
@@ -229,6 +230,9 @@ class _Session:
         transport = transport_of(self.connection)
         if created is None or offer is None or not created.session or transport is None:
             raise WhipError("the path died, and the server named no session to restart")
+        if not created.etag:
+            # RFC 9725, 4.3.1: a server that restarts ICE gives an entity-tag.
+            raise WhipError("the path died, and the server gave no ETag: it restarts nothing")
         until = time.monotonic() + RESTART_FOR_S
         while True:
             restart = Restart(transport, self._supply.servers(created.ice_servers))
