@@ -73,7 +73,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from agent import app, log
+    from agent import log, run
     from agent.settings.remote import Remote
     from agent.settings.restart import start_anew
     from agent.settings.toml import ConfigError
@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     failures: list[str] = []
     again = False
     try:
-        again = asyncio.run(app.run(settings, remote))
+        again = asyncio.run(run.run(settings, remote))
     except* OSError as group:
         failures = _sentences(group)
         again = remote.roll_back("; ".join(failures))

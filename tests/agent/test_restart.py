@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent import app
+from agent import run
 from agent.__main__ import main
 from agent.config import Config
 from agent.settings import restart
@@ -45,7 +45,7 @@ def refuse(config: Config, remote: Remote) -> None:
 def test_a_change_with_which_the_unit_cannot_start_is_taken_back_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(app, "run", refuse)
+    monkeypatch.setattr(run, "run", refuse)
     file = written(tmp_path, Kept(values={"log.format": "json"}, trial=trial()))
     with pytest.raises(_AnewError):
         main(["run", "--config", str(file)])
@@ -59,7 +59,7 @@ def test_a_change_with_which_the_unit_cannot_start_is_taken_back_at_once(
 def test_without_a_change_it_ends_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(app, "run", refuse)
+    monkeypatch.setattr(run, "run", refuse)
     assert main(["run", "--config", str(written(tmp_path))]) == 1
     assert capsys.readouterr().err == "/dev/gpiochip0: no such chip\n"
 

@@ -196,6 +196,9 @@ class FickleFile:
         for work in works:
             work(self.done)
 
+    def statement(self, work: Callable[[list[str]], object]) -> None:
+        self.transaction([work])
+
     def read(self, work: Callable[[list[str]], object]) -> None:
         work(self.done)
 

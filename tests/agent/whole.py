@@ -8,7 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from agent.app import App, _live
+from agent.app import App
+from agent.run import live
 from agent.settings.reconfigure import Reconfigure
 from agent.settings.remote import Remote
 from agent.settings.restart import Stop
@@ -49,11 +50,11 @@ class Whole:
                 with app.incident:
                     reconfigure = Reconfigure(config, remote, stop.restart, app.hub.event)
                     app.commands.verbs |= reconfigure.verbs()
-                    live = group.create_task(_live(app, group, stop, reconfigure))
+                    living = group.create_task(live(app, group, stop, reconfigure))
                     await connected(app)
                     self._prepare(app)
                     self.app, self.runs = app, self.runs + 1
-                    await live
+                    await living
             again, self.app = stop.again, None
 
     def end(self) -> None:
