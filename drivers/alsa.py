@@ -6,9 +6,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
+from typing import Protocol
 
 CONFIGURATION = "/usr/share/alsa/alsa.conf"
 PLUGINS = "/usr/lib"
+NONE = "null"
+"""ALSA's own device that hears and says nothing."""
+
+
+class Device(Protocol):
+    """As PyAV lists it."""
+
+    name: str
 
 
 def find(
@@ -24,3 +33,12 @@ def find(
         for folder in plugin_folders():
             environment["ALSA_PLUGIN_DIR"] = str(folder)
             return
+
+
+def named(listed: Callable[[str], Iterable[Device]]) -> list[str]:
+    """What `listed` finds of ALSA; none where it has no configuration."""
+    find()
+    try:
+        return [device.name for device in listed("alsa") if device.name != NONE]
+    except (OSError, ValueError):
+        return []

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
+import av.device
 import numpy as np
 from av import AudioFrame, AudioResampler
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ def blocks(source: str) -> Iterator[Block]:
             yield from _paced(_tone(float(name)))
         case _:
             raise ValueError(f"expected {KINDS}, read {source!r}")
+
+
+def found() -> list[str]:
+    """Names of ALSA devices that record, as ALSA's configuration lists them."""
+    return alsa.named(av.device.enumerate_input_devices)
 
 
 def _device(name: str) -> Iterator[Block]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import av
+import av.device
 import numpy as np
 from av import AudioFrame
 
@@ -41,6 +42,11 @@ def open_speaker(sink: str) -> Speaker:
         case "file":
             return _File(Path(name))
     raise ValueError(f"expected {KINDS}, read {sink!r}")
+
+
+def found() -> list[str]:
+    """Names of ALSA devices that play, as ALSA's configuration lists them."""
+    return alsa.named(av.device.enumerate_output_devices)
 
 
 class _Device:

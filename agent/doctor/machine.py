@@ -59,10 +59,28 @@ def sound(root: Path) -> Iterator[Finding]:
     text = _text(root / "proc/asound/cards")
     cards = [match for line in text.splitlines() if (match := _CARD.fullmatch(line))]
     for match in cards:
-        data = {"number": int(match[1]), "id": match[2], "title": match[3].strip()}
-        yield Finding(part="sound", code="sound_card", level=Level.GOOD, data=data)
+        number = int(match[1])
+        data = {"number": number, "id": match[2], "title": match[3].strip()}
+        nodes = list((root / "dev/snd").glob(f"pcmC{number}D*"))
+        if any(not os.access(node, os.R_OK | os.W_OK) for node in nodes):
+            yield Finding(part="sound", code="sound_denied", level=Level.BAD, data=data)
+            continue
+        yield Finding(part="sound", code=_does(root, number), level=Level.GOOD, data=data)
     if not cards:
         yield Finding(part="sound", code="no_sound")
+
+
+def _does(root: Path, card: int) -> str:
+    """Whether a card records, plays, or both: lines as `00-00: ALC256 : ... : playback 1 :
+    capture 1`."""
+    text = _text(root / "proc/asound/pcm")
+    lines = [line for line in text.splitlines() if line.startswith(f"{card:02}-")]
+    records, plays = (
+        any(f": {word} " in line for line in lines) for word in ("capture", "playback")
+    )
+    if records:
+        return "sound_both" if plays else "sound_records"
+    return "sound_plays" if plays else "sound_card"
 
 
 def gpio(root: Path) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from cryptography import x509
 from agent import control, topics
 from agent.broker import why_refused
 from agent.config import Config, SourceConfig
-from agent.doctor import cameras, neighbours, ways
+from agent.doctor import cameras, neighbours, sound, ways
 from agent.doctor.finding import Finding, Level
 from agent.doctor.holders import Holders
 from agent.doctor.ports import describe, group_of
@@ -53,6 +53,8 @@ async def findings(config: Config, holders: Holders) -> AsyncIterator[Finding]:
             yield _file("camera", camera.name, camera.source.partition(":")[2])
         elif camera.source.startswith("rtsp") and (seen := await cameras.finding(camera)):
             yield seen
+    for finding in sound.findings(config.media, status.get("media", {}).get("voice", {})):
+        yield finding
     for finding in await ways.findings(config):
         yield finding
     for finding in neighbours.findings(config, status.get("neighbours")):

@@ -57,6 +57,22 @@ SENTENCES = {
     ),
     "no_cameras": ("没有摄像头", "there is no camera"),
     "sound_card": ("声卡 {number} [{id}] {title}", "card {number} [{id}] {title}"),
+    "sound_both": (
+        "声卡 {number} [{id}] {title}：可录音，可播放",
+        "card {number} [{id}] {title}: records and plays",
+    ),
+    "sound_records": (
+        "声卡 {number} [{id}] {title}：只能录音",
+        "card {number} [{id}] {title}: records only",
+    ),
+    "sound_plays": (
+        "声卡 {number} [{id}] {title}：只能播放",
+        "card {number} [{id}] {title}: plays only",
+    ),
+    "sound_denied": (
+        "声卡 {number} [{id}] {title}：无权打开；请把用户加入 audio 组",
+        "card {number} [{id}] {title}: may not be opened; add this user to the group audio",
+    ),
     "no_sound": ("没有声卡", "there is no sound card"),
     "gpio_chip": ("{device} {label}，{lines} 线", "{device} {label}, {lines} lines"),
     "gpio_denied": (
@@ -114,6 +130,49 @@ SENTENCES = {
     "source_reachable": ("{source}：{device} 可以连接", "{source}: {device} can be connected"),
     "camera_there": ("摄像头 {name}：{path} 可读", "camera {name}: {path} can be read"),
     "camera_absent": ("摄像头 {name}：{path} 读不到", "camera {name}: {path} cannot be read"),
+    "microphone_works": ("话筒 {name}：可以录音", "microphone {name}: it records"),
+    "microphone_live": ("话筒 {name}：正在使用", "microphone {name}: in use now"),
+    "microphone_fails": (
+        "话筒 {name} 打不开（不存在、被占用或无权）：{detail}；本机可录音的有：{found}。"
+        "请改 [media.voice] microphone，或把用户加入 audio 组",
+        "microphone {name} cannot be opened (absent, in use, or not allowed): {detail}; what "
+        "records here: {found}. Change microphone of [media.voice], or add this user to the "
+        "group audio",
+    ),
+    "microphone_absent": (
+        "话筒 {name}：{detail}；请更正 [media.voice] microphone",
+        "microphone {name}: {detail}; correct microphone of [media.voice]",
+    ),
+    "microphone_trial": (
+        "话筒 {name}：供演练或试音，不是真话筒",
+        "microphone {name}: for drills and trials, nobody is heard in it",
+    ),
+    "microphone_unset": (
+        "可以录音（{found}），但 [media.voice] 没有 microphone：中心听不到本单元",
+        "there is something that records ({found}), but no microphone in [media.voice]: no center "
+        "hears this unit",
+    ),
+    "speaker_works": ("扬声器 {name}：可以播放", "speaker {name}: it plays"),
+    "speaker_live": ("扬声器 {name}：正在使用", "speaker {name}: in use now"),
+    "speaker_fails": (
+        "扬声器 {name} 打不开（不存在、被占用或无权）：{detail}；本机可播放的有：{found}。"
+        "请改 [media.voice] speaker，或把用户加入 audio 组",
+        "speaker {name} cannot be opened (absent, in use, or not allowed): {detail}; what plays "
+        "here: {found}. Change speaker of [media.voice], or add this user to the group audio",
+    ),
+    "speaker_absent": (
+        "扬声器 {name}：{detail}；请更正 [media.voice] speaker",
+        "speaker {name}: {detail}; correct speaker of [media.voice]",
+    ),
+    "speaker_trial": (
+        "扬声器 {name}：供演练，写入文件，没有人听到",
+        "speaker {name}: for drills, a file that nobody hears",
+    ),
+    "speaker_unset": (
+        "可以播放（{found}），但 [media.voice] 没有 speaker：中心的话在此听不到",
+        "there is something that plays ({found}), but no speaker in [media.voice]: nobody hears a "
+        "center here",
+    ),
     "camera_passes": (
         "摄像头 {name}：{codec}，{size}，原样转发",
         "camera {name}: {codec}, {size}, goes out as it is",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import subprocess
@@ -162,6 +163,37 @@ def test_sound_cards_come_from_proc(here: Machine) -> None:
     here.write("proc/asound/cards", text)
     (card,) = machine.sound(here.root)
     assert card.data == {"number": 0, "id": "PCH", "title": "HDA-Intel - HDA Intel PCH"}
+
+
+@pytest.mark.parametrize(
+    ("does", "code"),
+    [
+        ("playback 1 : capture 1", "sound_both"),
+        ("playback 1", "sound_plays"),
+        ("capture 1", "sound_records"),
+        ("", "sound_card"),
+    ],
+)
+def test_what_a_card_does_is_said(here: Machine, does: str, code: str) -> None:
+    here.write("proc/asound/cards", " 1 [Device         ]: USB-Audio - USB Audio Device\n")
+    here.write(
+        "proc/asound/pcm",
+        f"00-00: other : other : playback 1 : capture 1\n01-00: USB Audio : USB Audio : {does} \n",
+    )
+    (card,) = machine.sound(here.root)
+    assert (card.code, card.level) == (code, Level.GOOD)
+
+
+def test_a_card_that_may_not_be_opened_says_which_group(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.write("proc/asound/cards", " 1 [Device         ]: USB-Audio - USB Audio Device\n")
+    here.write("dev/snd/pcmC1D0c", "")
+    # Root may open everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "pcmC1D0c")
+    (card,) = machine.sound(here.root)
+    assert (card.code, card.level) == ("sound_denied", Level.BAD)
+    assert "group audio" in words.say(card, "en")
 
 
 def test_gpio_chips_are_listed_whatever_they_are(here: Machine) -> None:
