@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.control import ask
+from agent.relay.presence import GONE_S
 from tests.mosquitto import Mosquitto
 from tests.torture.faults import Fault, Faults
 from tests.torture.unit import Unit
 
 VEHICLE = "ex-t-cv"
+AWAY_S = GONE_S + 8.0
+"""The kit has gone straight up by then, and comes back later."""
 
 _CONFIG = """
 [[uplink]]
@@ -50,6 +53,7 @@ class Hub:
     def faults(self, faults: Faults) -> Mapping[str, Fault]:
         return {
             "vehicle killed": self._vehicle.kill,
+            "vehicle away": lambda: self._vehicle.kill(away_s=AWAY_S),
             "broker on board killed": lambda: faults.kill_broker(self._board),
         }
 

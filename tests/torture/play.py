@@ -74,7 +74,10 @@ async def play(
     recorder = Recorder(Broker.from_url(broker.url), ORG, [UNIT], lambda _: None)
     async with BadLink(broker.port, rng) as link, asyncio.TaskGroup() as group:
         link.delay_s = delay_s
-        unit.configure(link.port if board is None else board.port)
+        if board is None:
+            unit.configure(link.port)
+        else:
+            unit.configure(board.port, straight=link.port)
         tasks = [
             group.create_task(unit.feed(), name="feed"),
             group.create_task(recorder.run(), name="recorder"),

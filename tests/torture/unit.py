@@ -64,8 +64,11 @@ class Unit:
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
-    def configure(self, link_port: int) -> None:
-        self.write(UNIT, _CONFIG.format(port=self._line.link, link=link_port))
+    def configure(self, link_port: int, *, straight: int = 0) -> None:
+        """`straight`: the port of the way that it takes where nobody hands on what comes to the
+        first; 0: none."""
+        tables = _CONFIG.format(port=self._line.link, link=link_port)
+        self.write(UNIT, tables + (f'hosts = ["127.0.0.1:{straight}"]\n' if straight else ""))
 
     def write(self, unit: str, tables: str) -> None:
         """The configuration: whose it is and where it keeps its records, and `tables`."""
@@ -82,12 +85,13 @@ class Unit:
             )  # fmt: skip
         self.starts += 1
 
-    async def kill(self, *, disk_full: bool = False) -> None:
-        """kill -9, and started again at once."""
+    async def kill(self, *, disk_full: bool = False, away_s: float = 0.0) -> None:
+        """kill -9, and started again at once, or after so long."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
+        await asyncio.sleep(away_s)
         await self.start(disk_full=disk_full)
 
     async def end(self, timeout_s: float = 40.0) -> None:
