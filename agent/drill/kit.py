@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import shutil
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from agent.drill import voice
 from agent.drill.scenario import Instrument, Scenario, UnitSpec
 from agent.drill.world import World
+from agent.settings.authority import DEFAULT_VERBS
 from drivers.sim import modbus, nmea, panel, winsen
 from drivers.sim.line import Fault, Line
 
@@ -24,8 +27,10 @@ DRAIN_S = 1.0
 """An interrupted drill is gone within 3 s."""
 KEEPALIVE_S = 5
 """A link that hangs for 30 s is to be noticed."""
-SOS_PIN, ACK_PIN, LAMP_PIN, BUZZER_PIN = 17, 27, 22, 23
+SOS_PIN, ACK_PIN, LAMP_PIN, BUZZER_PIN, LIVE_PIN = 17, 27, 22, 23, 24
 SOS_HOLD_S = 3.0
+SPEAKS = "espeak-ng"
+"""Without it the lamp alone tells that somebody listens."""
 NAMED_BY_HEAD = frozenset({"co", "co2", "combustible", "h2s", "nh3", "ph3", "so2", "o2"})
 """Gases that a six-in-one head's registers tell; the others the configuration must name."""
 
@@ -62,6 +67,21 @@ class Kit:
     def _group_key(self) -> Path:
         """Of all units of this drill: those of another are no neighbours."""
         return self.folder.parent / "neighbours.key"
+
+    @property
+    def microphone(self) -> Path:
+        """What it hears, over and over."""
+        return self.folder / "microphone.wav"
+
+    @property
+    def speaker(self) -> Path:
+        """What was last said in it."""
+        return self.folder / "speaker.wav"
+
+    @property
+    def spoken(self) -> Path:
+        """Each sentence that the unit says aloud."""
+        return self.folder / "spoken"
 
     @property
     def log(self) -> Path:
@@ -134,6 +154,9 @@ class Kit:
         """Write the agent's configuration; its broker is at `link_port` of loopback."""
         text = self.make_config(link_port, video=video, username=username)
         self.config.write_text(text, encoding="utf-8")
+        if video and self.spec.voice:
+            voice.write(self.microphone)
+            self.spoken.mkdir(exist_ok=True)
         self._password.touch(mode=0o600)
         self._password.write_text(password, encoding="utf-8")
         if not self._group_key.exists():
@@ -157,7 +180,7 @@ class Kit:
             ("[neighbours]", {
                 "enabled": True, "key_file": str(self._group_key), "interfaces": ["lo"],
             }),
-            ("[media]", {"enabled": video and bool(spec.camera)}),
+            ("[media]", {"enabled": video and bool(spec.camera or spec.voice)}),
             *(
                 ("[[camera]]", {
                     "name": camera.name, "source": camera.source, "width": camera.width,
@@ -169,8 +192,11 @@ class Kit:
             ("[[uplink]]", {
                 "name": UPLINK, "host": "127.0.0.1", "port": link_port, "tls": False,
                 "local": False, "keepalive_s": KEEPALIVE_S, **login,
+                **({"verbs": [*DEFAULT_VERBS, "talk"]} if video and spec.voice else {}),
             }),
         ]  # fmt: skip
+        if video and spec.voice:
+            tables += self._voice_tables()
         if spec.panel:
             tables.append(("[panel]", self._panel_table()))
         return "\n".join(_table(header, values) for header, values in tables)
@@ -201,6 +227,17 @@ class Kit:
                 table["gases"] = named
         return table
 
+    def _voice_tables(self) -> list[tuple[str, dict[str, Any]]]:
+        """In a drill a center may listen whenever it wants; lamp and words come first as ever."""
+        sound = {
+            "microphone": f"file:{self.microphone}", "speaker": f"file:{self.speaker}",
+            "open_microphone": True,
+        }  # fmt: skip
+        tables: list[tuple[str, dict[str, Any]]] = [("[media.voice]", sound)]
+        if shutil.which(SPEAKS):
+            tables.append(("[person.speech]", {"enabled": True, "folder": str(self.spoken)}))
+        return tables
+
     def _panel_table(self) -> dict[str, Any]:
         return {
             "factory": "mock",
@@ -209,6 +246,7 @@ class Kit:
             "ack_pin": ACK_PIN,
             "lamp_pin": LAMP_PIN,
             "buzzer_pin": BUZZER_PIN,
+            "live_lamp_pin": LIVE_PIN,
             "sos_hold_s": SOS_HOLD_S,
         }
 

@@ -196,6 +196,8 @@ class UnitSpec(_Table, frozen=True, kw_only=True):
     panel: bool = True
     instrument: tuple[Instrument, ...] = ()
     camera: tuple[Camera, ...] = ()
+    voice: bool = False
+    """A microphone and a speaker, which are files: who leads listens and talks on the page."""
 
     def mistakes(self) -> Mistakes:
         if not topics.is_slug(self.id) or not self.id.startswith(topics.EXERCISE_PREFIX):

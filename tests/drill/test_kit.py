@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import tomllib
+import wave
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,24 @@ async def test_the_generated_configuration_is_an_ordinary_one(
         assert [camera.name for camera in loaded.cameras] == [c.name for c in spec.camera]
         assert (loaded.uplinks[0].port, loaded.uplinks[0].tls) == (18830, False)
         assert loaded.panel is not None
+
+
+async def test_a_unit_with_a_voice_hears_a_file_and_lights_a_lamp(
+    chlorine: Scenario, tmp_path: Path
+) -> None:
+    spec = next(spec for spec in chlorine.unit if spec.voice)
+    async with Kit(spec, chlorine, tmp_path / spec.id) as kit:
+        kit.write_config(18830, video=True)
+        loaded = config.load(kit.config)
+        assert loaded.media.voice.microphone == f"file:{kit.microphone}"
+        assert loaded.media.voice.open_microphone
+        assert "talk" in loaded.uplinks[0].verbs
+        assert loaded.panel is not None
+        assert loaded.panel.live_lamp_pin is not None
+        with wave.open(str(kit.microphone)) as heard:
+            assert heard.getnframes() > 5 * heard.getframerate()
+        kit.write_config(18830, video=False)
+        assert config.load(kit.config).media.voice.microphone == ""
 
 
 def test_units_of_one_drill_are_neighbours_on_this_machine_alone(
