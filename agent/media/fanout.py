@@ -18,6 +18,8 @@ from agent.media.encoded import Encoded
 QUEUE_PICTURES = 25
 QUEUE_S = 1.0
 """Later than that nobody wants to see it."""
+BEHIND_S = 0.15
+"""A picture that has waited so long for its link has no need of another behind it."""
 ASK_AGAIN_S = 1.0
 """One taker's requests for a keyframe are no closer: who cannot keep up makes no storm."""
 STILL_S = 2.0
@@ -78,6 +80,11 @@ class Subscription:
         """Nothing waits to be taken."""
         return not self._queue
 
+    def is_behind(self, now: float) -> bool:
+        """With the lock held: a picture has been waiting for its link (now: of
+        `time.monotonic()`)."""
+        return bool(self._queue) and now - self._queue[0].at > BEHIND_S
+
     @property
     def heads_for(self) -> Fanout:
         """The layer that it is on, or moving to."""
@@ -91,6 +98,15 @@ class Subscription:
             if self._next is not None:
                 self._next.drop(self)
         self._ready.set()
+
+    def restart(self) -> None:
+        """Go on with a keyframe, and nothing before it: what there is cannot be decoded any more
+        (loop's thread)."""
+        with self._lock:
+            self.skipped += len(self._queue)
+            self._queue.clear()
+            self._waits = True
+        self.request_keyframe()
 
     def request_keyframe(self) -> None:
         """The taker's decoder has lost its way."""
@@ -179,6 +195,12 @@ class Fanout:
         """How many of them watch over a link."""
         with self.lock:
             return sum(taker.watches for taker in self._subscriptions)
+
+    def is_behind(self, now: float) -> bool:
+        """No taker could send a further picture now."""
+        with self.lock:
+            takers = self._subscriptions
+            return bool(takers) and all(taker.is_behind(now) for taker in takers)
 
     def join(self, *, watches: bool = True) -> Subscription:
         """A new taker (loop's thread)."""

@@ -61,6 +61,9 @@ class Layer:
         if not self.is_wanted:
             self.encoder = None
             return False
+        if self.fanout.is_behind(now):
+            # A picture that is not encoded is missed by no decoder.
+            return False
         step = self.one_in / self.fps
         # A source has jitter: somewhat early is in time.
         early = now < self._due - step / 4
@@ -70,8 +73,7 @@ class Layer:
         return True
 
     def _owes(self, now: float) -> bool:
-        """More was made than the rate allows: it has just fallen, or a keyframe was needed.  A
-        picture that is not encoded is missed by no decoder."""
+        """More was made than the rate allows: it has just fallen, or a keyframe was needed."""
         rate = self.kbit_s * 125
         self._owed = max(0.0, self._owed - (now - self._owed_at) * rate)
         self._owed_at = now

@@ -25,7 +25,7 @@ class VideoPart:
     def __init__(self, session: str, pipeline: Pipeline) -> None:
         self.session = session
         self.pipeline = pipeline
-        self.link = Link(pipeline.config.bitrate_kbit_s * HEADROOM)
+        self.link = Link(pipeline.config.bitrate_kbit_s * HEADROOM, time.monotonic())
         self._out: VideoOut | None = None
         self._closed = False
 

@@ -112,3 +112,25 @@ async def test_a_recorder_keeps_its_rate_whatever_the_viewers_links_bear(room: R
     await until(lambda: room.camera.main.kbit_s < 260, "at his rate")
     room.stop.set()
     await watching
+
+
+async def test_who_lacks_more_than_a_keyframe_gets_one_and_nothing_of_what_was(room: Room) -> None:
+    watching = asyncio.create_task(room.play("only"))
+    await until(lambda: len(room.widths.get("only", ())) > 10, "it sees")
+    out = room.parts["only"]._out
+    assert out is not None
+    keyframes, sent = room.camera.main.keyframes, out.link.bytes_sent
+    few = [kept.seq for kept in list(out._history)[-2:]]
+    out._resend(few)
+    assert out._history
+    assert out.link.bytes_sent > sent  # those were sent again
+    sent = out.link.bytes_sent
+    out._repairs.keyframe_bytes = 1
+    out._resend([kept.seq for kept in out._history if kept.seq not in few])
+    assert not out._history
+    assert out.link.bytes_sent == sent
+    await until(lambda: room.camera.main.keyframes > keyframes, "a keyframe is made")
+    shown = len(room.widths["only"])
+    await until(lambda: len(room.widths["only"]) > shown + 10, "it goes on")
+    room.stop.set()
+    await watching

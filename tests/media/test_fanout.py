@@ -170,3 +170,37 @@ async def test_who_joins_a_camera_that_makes_no_keyframe_for_him_gets_what_came_
     fanout.publish(packets[51])
     fanout.publish(packets[80])
     assert await late.get() is packets[80]
+
+
+async def test_a_picture_that_waits_for_every_takers_link_needs_no_other_behind_it(
+    packets: list[Encoded],
+) -> None:
+    fanout = Fanout(asyncio.get_running_loop(), Requests())
+    assert not fanout.is_behind(100.0)
+    slow, quick = fanout.join(), fanout.join()
+    fanout.publish(packets[0])
+    at = packets[0].at
+    assert not fanout.is_behind(at + fanouts.BEHIND_S / 2)
+    assert fanout.is_behind(at + fanouts.BEHIND_S * 2)
+    await quick.get()
+    assert not fanout.is_behind(at + fanouts.BEHIND_S * 2)
+    quick.close()
+    assert fanout.is_behind(at + fanouts.BEHIND_S * 2)
+    await slow.get()
+    assert not fanout.is_behind(at + fanouts.BEHIND_S * 2)
+
+
+async def test_who_begins_again_gets_a_keyframe_and_nothing_before_it(
+    packets: list[Encoded],
+) -> None:
+    asked = Requests()
+    fanout = Fanout(asyncio.get_running_loop(), asked)
+    taker = fanout.join()
+    for packet in packets[:5]:
+        fanout.publish(packet)
+    taker.restart()
+    assert asked.count == 2
+    assert taker.is_empty
+    for packet in packets[5:42]:
+        fanout.publish(packet)
+    assert [await taker.get() for _ in range(2)] == packets[40:42]

@@ -9,6 +9,7 @@ from aiortc import RTCDtlsTransport
 
 from agent.media.link import twcc
 from agent.media.link.estimator import START_KBIT_S, Estimator, Result
+from agent.media.link.flight import Flight
 
 OVERHEAD_BYTES = 28 + 10
 """IPv4 and UDP headers, SRTP's tag."""
@@ -47,17 +48,17 @@ class Probe:
 class Link:
     """Shared by all that goes over one transport."""
 
-    def __init__(self, most_kbit_s: float) -> None:
+    def __init__(self, most_kbit_s: float, now: float) -> None:
         self.most_kbit_s = most_kbit_s
         self.estimator = Estimator(min(START_KBIT_S, most_kbit_s), most_kbit_s)
         self.bytes_sent = 0
-        self._sent: dict[int, tuple[float, int]] = {}
+        self._sent: dict[int, tuple[float, int, bool]] = {}
+        """When, how large, and whether it was the first after a rest."""
+        self._flight = Flight()
         self._next = 1
         self._unwrap = twcc.Unwrapper()
-        self._heard = 0
-        """All up to this number were reported on."""
         self._probe: Probe | None = None
-        self._probed_at = time.monotonic()
+        self._probed_at = now
         self._probe_kbit_s = 0.0
         self._probe_every_s = PROBE_EVERY_S
 
@@ -67,7 +68,7 @@ class Link:
 
         async def handle_rtcp(data: bytes) -> None:
             for body in twcc.messages(data):
-                self.feedback(body)
+                self.feedback(body, time.monotonic())
             await handle(data)
 
         transport._handle_rtcp_data = handle_rtcp  # type: ignore[method-assign]
@@ -75,19 +76,27 @@ class Link:
     def number(self, size: int, now: float) -> int:
         """A packet of `size` RTP bytes leaves now; its transport-wide number."""
         seq, self._next = self._next, self._next + 1
-        self._sent[seq] = (now, size + OVERHEAD_BYTES)
+        rested = self._flight.left(seq, now)
+        self._sent[seq] = (now, size + OVERHEAD_BYTES, rested)
         self.bytes_sent += size + OVERHEAD_BYTES
         if len(self._sent) > MAX_SENT:
             del self._sent[next(iter(self._sent))]
         return seq
 
-    def feedback(self, body: bytes) -> None:
+    def hold_s(self, now: float) -> float:
+        """0 where a packet may leave, as far as reports say; else when to ask again."""
+        estimator = self.estimator
+        wait_s = self._flight.hold_s(estimator.patience_s(now), estimator.pause_until, now)
+        if self._flight.is_held:
+            estimator.troubled(now)
+        return wait_s
+
+    def feedback(self, body: bytes, now: float) -> None:
         """What is no feedback is ignored: it comes from outside."""
         try:
             message = twcc.parse(body)
         except twcc.FeedbackError:
             return
-        now = time.monotonic()
         base = self._unwrap.unwrap(message.base)
         results = []
         for seq, arrived_ms in enumerate(message.arrivals_ms, base):
@@ -95,10 +104,10 @@ class Link:
             if sent is None:
                 continue
             arrived_s = None if arrived_ms is None else arrived_ms / 1000
-            results.append(Result(sent[0], sent[1], arrived_s))
+            results.append(Result(sent[0], sent[1], arrived_s, rested=sent[2]))
             if self._probe is not None and arrived_s is not None:
                 self._judge(self._probe, seq, sent[1], arrived_s, now)
-        self._heard = max(self._heard, base + len(message.arrivals_ms) - 1)
+        self._flight.heard(base + len(message.arrivals_ms) - 1)
         if results:
             self.estimator.feedback(results, now)
 
@@ -106,7 +115,7 @@ class Link:
         """Another path from now on: what went over the one before says nothing of it, and a
         receiver goes on reporting over the old one until it has noticed too."""
         self._sent.clear()
-        self._heard = self._next - 1
+        self._flight.forget()
         self._probe = None
         self.estimator.moved(now)
 
@@ -119,9 +128,8 @@ class Link:
 
     def tick(self, now: float) -> None:
         """A few times a second."""
-        oldest = next((at for seq, (at, _) in self._sent.items() if seq > self._heard), None)
-        if oldest is not None:
-            self.estimator.silence(now - oldest, now)
+        if (oldest_s := self._flight.oldest_s(now)) is not None:
+            self.estimator.silence(oldest_s, now)
 
     def probe_is_due(self, wanted_kbit_s: float, now: float) -> bool:
         """The estimate is below what could be used, and nothing speaks against more."""

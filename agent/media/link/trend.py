@@ -126,6 +126,20 @@ class Standing:
         self._least = deque([least])
         self.queue_ms = self._lately[-1][1] - least[1]
 
+    def remains(self, sent_ms: float, arrived_ms: float) -> float:
+        """How much longer than the least this packet took, if all before it had gone on when it was
+        sent, so that it is not for what we sent; else 0."""
+        if not self._lately:
+            return 0.0
+        least = self._least[0][1]
+        is_alone = sent_ms >= self._lately[-1][0] - least
+        return arrived_ms - sent_ms - least if is_alone else 0.0
+
+    def begin_again(self, sent_ms: float, arrived_ms: float) -> None:
+        """This packet met no queue; the way is what has become longer."""
+        self._least = deque([(arrived_ms, arrived_ms - sent_ms)])
+        self._lately.clear()
+
     def add(self, sent_ms: float, arrived_ms: float) -> float:
         """The queue that this packet met."""
         delay_ms = arrived_ms - sent_ms

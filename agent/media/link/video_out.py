@@ -39,8 +39,8 @@ from agent.media.fanout import ClosedError, Subscription
 from agent.media.link import copies, rtp
 from agent.media.link.copies import Copies, Kept
 from agent.media.link.datagrams import Datagrams
+from agent.media.link.departure import HEADER_BYTES, Departure
 from agent.media.link.link import (
-    OVERHEAD_BYTES,
     PROBE_FACTOR,
     PROBE_LEAST,
     PROBE_PACKETS,
@@ -51,19 +51,6 @@ from agent.media.link.pacing import Pacer
 
 HISTORY = 1024
 """Packets kept for retransmission: a 1080p keyframe and the second after it."""
-PACE_CLEAN, PACE = 2.5, 1.25
-"""Times the estimate.  While the path is not clean pictures wait here rather than in a queue that
-alarms and readings would have to pass."""
-PACE_QUEUE, QUEUE_MS = 0.9, 100.0
-"""While a queue stands it must drain."""
-BURST_CLEAN_BYTES, BURST_BYTES, BURST_LEAST_BYTES = 24_000, 4_000, 600
-BURST_S = 0.1
-"""On a thin link a burst is no longer than this."""
-HEADER_BYTES = 28
-"""RTP's, with its extensions."""
-RESEND_SHARE = 0.4
-"""Of the estimate, for retransmissions."""
-RESEND_BURST_BYTES = 8_000
 REPORT_S = (0.5, 1.5)
 JITTER_S = 0.010
 """Below this a path is smooth."""
@@ -89,15 +76,15 @@ class VideoOut:
         self._sender = sender
         self._tasks: list[asyncio.Task[None]] = []
         self._history: deque[Kept] = deque(maxlen=HISTORY)
-        self._resent: dict[int, float] = {}
+        self._beginnings = 0
         self._copies = Copies()
         self._seq = random.randrange(1 << 15)
         self._rtx_seq = random.randrange(1 << 15)
         self._stream = rtp.Stream(self._ssrc, 0)
         self._rtx: rtp.Stream | None = None
         self._extensions = rtp.Extensions((), "")
-        self._pacer = Pacer(1000, BURST_CLEAN_BYTES)
-        self._resend_pacer = Pacer(1000, RESEND_BURST_BYTES)
+        self._departure = Departure(link)
+        self._repairs = self._departure.repairs
         self._cname = ""
         self._octets = self._packets = 0
         self._reported: tuple[int, float] | None = None
@@ -179,18 +166,21 @@ class VideoOut:
 
     async def _picture(self, picture: Encoded) -> None:
         """What may leave at once leaves in one call."""
-        self._set_pace()
+        self._departure.set_pace(time.monotonic())
         playout_s: tuple[float, float] | None = self._playout_s()
-        doubles = self.doubles
+        doubles, beginnings = self.doubles, self._beginnings
         left = len(picture.payloads)
         now = time.monotonic()
         ready: list[tuple[bytes, bytes]] = []
         for payload in picture.payloads:
             left -= 1
-            if self._wait_s(len(payload), self._pacer, now):
+            if self._departure.wait_s(len(payload), now):
                 self._datagrams.send(ready)
                 ready.clear()
-                await self._paced(len(payload), self._pacer)
+                await self._paced(len(payload))
+                if beginnings != self._beginnings:
+                    # A keyframe stands for the rest of this one.
+                    return
                 now = time.monotonic()
             seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
             kept = Kept(seq, picture.timestamp, not left, payload)
@@ -203,6 +193,8 @@ class VideoOut:
             self._packets += 1
         self._datagrams.send(ready)
         self.pictures += 1
+        if picture.keyframe:
+            self._repairs.keyframe_bytes = len(picture.data)
 
     @property
     def doubles(self) -> bool:
@@ -213,31 +205,16 @@ class VideoOut:
         with suppress(ConnectionError):
             while True:
                 kept = await self._copies.get()
-                await self._paced(len(kept.payload), self._pacer)
+                await self._paced(len(kept.payload))
                 # Who has noticed the gap has asked before this one can arrive.
-                self._resent[kept.seq] = time.monotonic()
+                self._repairs.sent(kept.seq, time.monotonic())
                 self._send_again(kept)
 
-    def _set_pace(self) -> None:
-        estimator = self.link.estimator
-        clean = estimator.is_clean(time.monotonic())
-        pace = PACE_QUEUE if estimator.queue_ms > QUEUE_MS else PACE
-        self._pacer.kbit_s = estimator.kbit_s * (PACE_CLEAN if clean else pace)
-        burst = min(BURST_BYTES, max(BURST_LEAST_BYTES, round(estimator.kbit_s * 125 * BURST_S)))
-        self._pacer.burst_bytes = BURST_CLEAN_BYTES if clean else burst
-        self._resend_pacer.kbit_s = estimator.kbit_s * RESEND_SHARE
-
-    def _wait_s(self, size: int, pacer: Pacer, now: float) -> float:
-        """0 where so much may leave now.  Nothing leaves while a queue is to drain, not even the
-        rest of a picture."""
-        wait_s = self.link.estimator.pause_until - now
-        return wait_s if wait_s > 0 else pacer.wait_s(size + OVERHEAD_BYTES + HEADER_BYTES, now)
-
-    async def _paced(self, size: int, pacer: Pacer) -> None:
+    async def _paced(self, size: int, pacer: Pacer | None = None) -> None:
         """Returns when so much may leave."""
-        while wait_s := self._wait_s(size, pacer, time.monotonic()):
+        while wait_s := self._departure.wait_s(size, time.monotonic(), pacer):
             await asyncio.sleep(wait_s)
-            self._set_pace()
+            self._departure.set_pace(time.monotonic())
 
     def _playout_s(self) -> tuple[float, float]:
         """None while the path is smooth; else room for its jitter, and for a retransmission."""
@@ -266,21 +243,27 @@ class VideoOut:
 
     def _resend(self, lost: list[int]) -> None:
         now = time.monotonic()
-        rtt_s = self.link.estimator.rtt_s
-        if now < self.link.estimator.pause_until:
-            # It will be asked for again.
+        estimator, repairs = self.link.estimator, self._repairs
+        asked = [kept for seq in lost if (kept := self._kept(seq)) is not None]
+        if not repairs.asked(asked, now) and self._begin_again():
             return
-        for seq in lost:
-            if now - self._resent.get(seq, float("-inf")) < rtt_s:
-                continue
-            kept = self._kept(seq)
-            if kept is None or self._resend_pacer.wait_s(len(kept.payload), now):
-                continue
-            self._resent[seq] = now
-            with suppress(ConnectionError):
-                self._send_again(kept)
-        if len(self._resent) > HISTORY:
-            self._resent = {s: at for s, at in self._resent.items() if now - at < 2.0}
+        for kept in asked:
+            due = repairs.is_due(kept.seq, estimator.rtt_s, now)
+            if due and self._departure.may_repeat(len(kept.payload), now):
+                repairs.sent(kept.seq, now)
+                with suppress(ConnectionError):
+                    self._send_again(kept)
+
+    def _begin_again(self) -> bool:
+        """With a keyframe; what was sent before it need not be sent again, nor what waits.  False
+        where keyframes come when they come."""
+        if self.subscription is None or self.subscription.fanout.remembers:
+            return False
+        self._beginnings += 1
+        self._history.clear()
+        self._repairs.give_up()
+        self.subscription.restart()
+        return True
 
     def _kept(self, seq: int) -> Kept | None:
         if not self._history:

@@ -47,6 +47,7 @@ class SyntheticLink:
         self._free = self._last = 0.0
         self.longer: tuple[float, float] | None = None
         """From that second on the way takes so much longer."""
+        self.lost = 0
         self._packets: list[Packet] = []
 
     def run(self, seconds: float, fps: float = 25) -> list[Moment]:
@@ -74,6 +75,7 @@ class SyntheticLink:
             if self.longer is not None and t >= self.longer[0]:
                 way += self.longer[1]
             arrives = self._last = max(self._free + way, self._last)
+        self.lost += arrives is None
         self._packets.append(Packet(t, size, arrives))
 
     def _feedback(self, now: float) -> None:

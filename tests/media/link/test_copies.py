@@ -37,8 +37,8 @@ def due_after(link: Link, since: float) -> float:
 
 
 def test_a_probe_that_comes_through_is_followed_by_another_and_one_that_does_not_by_rest() -> None:
-    link = Link(3000)
-    now = time.monotonic() + 10
+    now = 10.0
+    link = Link(3000, 0.0)
     link.estimator.feedback_at, link.estimator.kbit_s = now, 100
     usual_s = due_after(link, now - 10)
     assert link.probing(4, now) == 100 * PROBE_FACTOR
@@ -53,8 +53,8 @@ def test_a_probe_that_comes_through_is_followed_by_another_and_one_that_does_not
 
 
 def test_after_a_cut_what_was_too_much_before_is_forgotten() -> None:
-    link = Link(3000)
-    now = time.monotonic() + 10
+    now = 10.0
+    link = Link(3000, 0.0)
     link.estimator.feedback_at, link.estimator.kbit_s = now, 100
     for n in range(4):
         link.probing(4, now + n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.media.link.estimator import START_KBIT_S, Estimator
+from agent.media.link.estimator import START_KBIT_S, Estimator, Result, is_swamped
 from tests.media.link.synthetic import Moment, SyntheticLink
 
 
@@ -140,3 +140,26 @@ def test_it_never_leaves_its_bounds() -> None:
     for n in range(60):
         estimator.report(1.0, 0.05, 2.0 + n)
     assert estimator.kbit_s == 10
+
+
+def came(every_s: float, count: int = 6, size: int = 1200) -> list[Result]:
+    """Packets of one burst, as far apart as the link made them."""
+    return [Result(1.0, size, 50.0 + n * every_s) for n in range(count)]
+
+
+def test_a_link_that_takes_half_of_what_comes_is_told_from_a_burst_and_from_jitter() -> None:
+    growing = [5.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0]
+    assert is_swamped(came(1200 / 125 / 256), growing, 2000.0)
+    # A keyframe queues for as long, but comes at the link's rate.
+    assert not is_swamped(came(1200 / 125 / 2000), growing, 2000.0)
+    # One packet was late, and the others made up for it.
+    assert not is_swamped(came(0.03), [5.0, 150.0, 120.0, 90.0, 80.0, 75.0, 70.0], 2000.0)
+    # Too few to say.
+    assert not is_swamped(came(0.06, count=2), [5.0, 40.0, 100.0], 2000.0)
+
+
+def test_what_a_full_queue_drops_makes_no_way_a_lossy_one() -> None:
+    link = SyntheticLink((0, 2000), (15, 256), delay_s=0.3)
+    link.run(25)
+    assert link.lost > 10
+    assert not link.estimator.is_lossy_and_far
