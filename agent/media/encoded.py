@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 import msgspec
-from aiortc.codecs.h264 import H264Encoder as Packetizer
+from aiortc.codecs import h264
 from av.video.stream import VideoStream
 
 CLOCK_RATE = 90_000
@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     VideoPacket = av.Packet[VideoStream]
 else:
     VideoPacket = av.Packet  # generic in its stub only
+
+
+class Packetizer(h264.H264Encoder):
+    """RFC 6184's payloads.  aiortc makes the first ones a byte longer than the others; so that they
+    can leave in one system call, all have one size but the last, which is shorter."""
+
+    @staticmethod
+    def _packetize_fu_a(data: bytes) -> list[bytes]:
+        most = h264.PACKET_MAX - h264.FU_A_HEADER_SIZE
+        body = memoryview(data)[h264.NAL_HEADER_SIZE :]
+        size = -(-len(body) // -(-len(body) // most))
+        indicator, kind = data[0] & 0xE0 | h264.NAL_TYPE_FU_A, data[0] & 0x1F
+        starts = range(0, len(body), size)
+        return [
+            bytes((indicator, kind | (start == 0) << 7 | (start == starts[-1]) << 6))
+            + body[start : start + size]
+            for start in starts
+        ]
 
 
 class Encoded(msgspec.Struct, frozen=True, eq=False):

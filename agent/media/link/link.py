@@ -67,9 +67,13 @@ class Link:
         handle: Callable[[bytes], Awaitable[None]] = transport._handle_rtcp_data
 
         async def handle_rtcp(data: bytes) -> None:
+            rest = len(data)
             for body in twcc.messages(data):
                 self.feedback(body, time.monotonic())
-            await handle(data)
+                rest -= twcc.HEAD_BYTES + len(body)
+            # Ten times a second there is nothing else in it.
+            if rest:
+                await handle(data)
 
         transport._handle_rtcp_data = handle_rtcp  # type: ignore[method-assign]
 

@@ -13,6 +13,8 @@ URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
 RTPFB, FORMAT = 205, 15
 REFERENCE_MS = 64.0
 TICK_MS = 0.25
+HEAD_BYTES = 4
+"""Of an RTCP packet, before what `parse` takes."""
 MAX_PACKETS = 4096
 """Reported by one message; more is no feedback of ours."""
 _HEAD = struct.Struct("!LLHHL")
@@ -127,7 +129,7 @@ def messages(data: bytes) -> Iterator[bytes]:
         if first >> 6 != 2 or end > len(data):
             return
         if kind == RTPFB and first & 0x1F == FORMAT:
-            yield data[at + 4 : end]
+            yield data[at + HEAD_BYTES : end]
         at = end
 
 

@@ -55,6 +55,8 @@ REPORT_S = (0.5, 1.5)
 JITTER_S = 0.010
 """Below this a path is smooth."""
 MAX_PLAYOUT_S = 1.5
+PLAYOUT_REPEATS, PLAYOUT_EVERY = 10, 30
+"""Pictures: the first ones after a change, and between two reminders."""
 
 
 class VideoOut:
@@ -86,6 +88,10 @@ class VideoOut:
         self._departure = Departure(link)
         self._repairs = self._departure.repairs
         self._cname = ""
+        self._playout: tuple[float, float] | None = None
+        """What the receiver was last asked for."""
+        self._untold = 0
+        """So many pictures more are to tell it; below 0: so many have not."""
         self._octets = self._packets = 0
         self._reported: tuple[int, float] | None = None
         sender.send = self.send  # type: ignore[method-assign]
@@ -98,6 +104,7 @@ class VideoOut:
         if self._tasks:
             return
         self._transport = self._sender.transport
+        self._datagrams.close()
         self._datagrams = Datagrams(self._transport)
         codec = parameters.codecs[0]
         self._stream = rtp.Stream(self._ssrc, codec.payloadType or 0)
@@ -123,6 +130,7 @@ class VideoOut:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._datagrams.close()
         if self._tasks:
             await self._send_rtcp([RtcpByePacket(sources=[self._ssrc])])
             self._tasks = []
@@ -167,7 +175,7 @@ class VideoOut:
     async def _picture(self, picture: Encoded) -> None:
         """What may leave at once leaves in one call."""
         self._departure.set_pace(time.monotonic())
-        playout_s: tuple[float, float] | None = self._playout_s()
+        playout_s = self._told_again(self._playout_s(), picture)
         doubles, beginnings = self.doubles, self._beginnings
         left = len(picture.payloads)
         now = time.monotonic()
@@ -225,6 +233,19 @@ class VideoOut:
         if self.doubles:
             repair_s = 2 * copies.AFTER_S
         return (0.0, min(0.1 + 4 * estimator.jitter_s + repair_s, MAX_PLAYOUT_S))
+
+    def _told_again(
+        self, playout_s: tuple[float, float], picture: Encoded
+    ) -> tuple[float, float] | None:
+        """A receiver keeps what it was told last, but may have missed it: new values are told with
+        several pictures, others with keyframes and now and then.  None: not now."""
+        if playout_s != self._playout:
+            self._playout, self._untold = playout_s, PLAYOUT_REPEATS
+        self._untold -= 1
+        if self._untold > 0 or picture.keyframe or self._untold <= -PLAYOUT_EVERY:
+            self._untold = max(self._untold, 0)
+            return playout_s
+        return None
 
     def _head(
         self,

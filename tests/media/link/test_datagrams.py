@@ -12,7 +12,7 @@ import pylibsrtp
 import pytest
 
 from agent.media.link import rtp
-from agent.media.link.datagrams import Datagrams
+from agent.media.link.datagrams import MAX_SEGMENTS, Datagrams, runs
 
 KEY = os.urandom(44)
 PROFILE = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM
@@ -55,11 +55,11 @@ class Way:
         return self.reads.unprotect(self.receiver.recv(2048))
 
 
-def packets(*sizes: int) -> list[tuple[bytes, bytes]]:
+def packets(*sizes: int, first: int = 65_534) -> list[tuple[bytes, bytes]]:
     stream = rtp.Stream(7, 97)
     return [
         (rtp.head(stream, n, 900, marker=False, extensions=b""), os.urandom(size))
-        for n, size in enumerate(sizes, 65_534)
+        for n, size in enumerate(sizes, first)
     ]
 
 
@@ -68,7 +68,9 @@ async def test_packets_arrive_as_they_were_in_their_order() -> None:
     try:
         await way.open()
         sent = packets(1100, 1100, 1099, 1099, 3, 1100, 1)
-        Datagrams(way.transport).send(sent)
+        datagrams = Datagrams(way.transport)
+        datagrams.send(sent)
+        datagrams.close()
         assert [way.read() for _ in sent] == [head + payload for head, payload in sent]
     finally:
         way.close()
@@ -96,3 +98,53 @@ async def test_a_packet_that_is_too_long_is_refused() -> None:
             Datagrams(way.transport).send(packets(1500))
     finally:
         way.close()
+
+
+SO_NO_CHECK = 11
+"""asm-generic/socket.h.  Linux cuts nothing apart that it makes no checksums for."""
+
+
+async def test_where_the_kernel_cuts_nothing_apart_packets_leave_one_by_one() -> None:
+    way = Way()
+    try:
+        await way.open()
+        datagrams = Datagrams(way.transport)
+        shared = way.nominated[1].protocol.transport.get_extra_info("socket")
+        shared.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        for first in (100, 200):
+            sent = packets(900, 900, 900, 40, first=first)
+            datagrams.send(sent)
+            assert [way.read() for _ in sent] == [head + payload for head, payload in sent]
+        datagrams.close()
+    finally:
+        way.close()
+
+
+async def test_a_path_that_is_replaced_is_left_and_its_socket_let_go() -> None:
+    way = Way()
+    try:
+        await way.open()
+        datagrams, sent = Datagrams(way.transport), packets(900, 900, 900)
+        datagrams.send(sent)
+        first = way.nominated[1].protocol.transport
+        port = first.get_extra_info("sockname")
+        await way.open()
+        datagrams.send(packets(900, 900, first=65_537))
+        first.close()
+        await asyncio.sleep(0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(port)
+        seen = {way.receiver.recvfrom(2048)[1] for _ in range(5)}
+        assert seen == {port, way.nominated[1].protocol.transport.get_extra_info("sockname")}
+        datagrams.close()
+    finally:
+        way.close()
+
+
+def test_what_is_of_one_size_leaves_together_with_a_shorter_last() -> None:
+    sizes = [5, 5, 5, 3, 3, 9, 2, 4, 4, 5]
+    cut = [[len(one) for one in run] for run in runs([bytes(size) for size in sizes])]
+    assert cut == [[5, 5, 5, 3], [3], [9, 2], [4, 4], [5]]
+    many = list(runs([bytes(9)] * (2 * MAX_SEGMENTS + 1)))
+    assert [len(run) for run in many] == [MAX_SEGMENTS, MAX_SEGMENTS, 1]
+    assert list(runs([])) == []
