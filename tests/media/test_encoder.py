@@ -120,3 +120,19 @@ def test_an_encoder_that_begins_on_a_narrow_link_follows_when_it_widens() -> Non
     wide = made_kbit_s(encoder, 1000, 125, 50)
     assert narrow < 150
     assert wide > 2 * narrow
+
+
+def test_a_still_scene_is_not_polished_beyond_what_is_seen_and_looks_as_before() -> None:
+    scene = Scene(640, 360)
+    encoder, decoder = H264Encoder(640, 360, FPS, 1500), av.CodecContext.create("h264", "r")
+    size, worst = 0, 99.0
+    for n in range(3 * FPS):
+        picture = scene.draw(n, n / FPS)
+        for packet in encoder.encode(picture, n / FPS, keyframe=n == 0):
+            for frame in decoder.decode(av.Packet(packet.data)):
+                if n >= FPS:
+                    size += len(packet.data)
+                    error = frame.to_ndarray()[:360].astype(float) - picture.luma
+                    worst = min(worst, 10 * np.log10(255**2 / (error**2).mean()))
+    assert worst > 46  # dB
+    assert size * 8 / 2 / 1000 < 600  # kbit/s; 965 without a bound
