@@ -34,13 +34,17 @@ class Departure:
 
     def wait_s(self, size: int, now: float, pacer: Pacer | None = None) -> float:
         """0 where a payload of `size` bytes may leave now, and then it is counted; else how long to
-        wait before asking again.  Nothing leaves while a queue is to drain or reports stay away,
-        nor before what the viewer lacks, not even the rest of a picture.  `pacer`: another rate
-        than that of pictures."""
-        size += OVERHEAD_BYTES + HEADER_BYTES
-        if self.repairs.are_due(now):
-            return LOOK_S
-        return self._link.hold_s(now) or (pacer or self._pacer).wait_s(size, now)
+        wait before asking again.  `pacer`: another rate than that of pictures."""
+        return self.hold_s(now) or self.pace_s(size, now, pacer)
+
+    def hold_s(self, now: float) -> float:
+        """Nothing leaves while a queue is to drain or reports stay away, nor before what the viewer
+        lacks, not even the rest of a picture.  Holds for all that is asked at one moment."""
+        return LOOK_S if self.repairs.are_due(now) else self._link.hold_s(now)
+
+    def pace_s(self, size: int, now: float, pacer: Pacer | None = None) -> float:
+        """As `wait_s`, where nothing holds it."""
+        return (pacer or self._pacer).wait_s(size + OVERHEAD_BYTES + HEADER_BYTES, now)
 
     def may_repeat(self, size: int, now: float) -> bool:
         """What was lost may go out again.  Where not, it will be asked for again."""

@@ -35,7 +35,8 @@ class Repairs:
 
     def are_due(self, now: float) -> bool:
         """Something that is lacking waits for its turn: what comes after it is of no use yet."""
-        return any(now - at < FORGET_S for at, _ in self._lacking.values())
+        lacking = self._lacking
+        return bool(lacking) and any(now - at < FORGET_S for at, _ in lacking.values())
 
     def is_due(self, seq: int, rtt_s: float, now: float) -> bool:
         """It has not been sent again within a round trip."""

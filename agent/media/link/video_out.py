@@ -174,22 +174,24 @@ class VideoOut:
 
     async def _picture(self, picture: Encoded) -> None:
         """What may leave at once leaves in one call."""
-        self._departure.set_pace(time.monotonic())
+        now = time.monotonic()
+        departure = self._departure
+        departure.set_pace(now)
+        held_s = departure.hold_s(now)
         playout_s = self._told_again(self._playout_s(), picture)
         doubles, beginnings = self.doubles, self._beginnings
         left = len(picture.payloads)
-        now = time.monotonic()
         ready: list[tuple[bytes, bytes]] = []
         for payload in picture.payloads:
             left -= 1
-            if self._departure.wait_s(len(payload), now):
+            if held_s or departure.pace_s(len(payload), now):
                 self._datagrams.send(ready)
                 ready.clear()
                 await self._paced(len(payload))
                 if beginnings != self._beginnings:
                     # A keyframe stands for the rest of this one.
                     return
-                now = time.monotonic()
+                now, held_s = time.monotonic(), 0.0
             seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
             kept = Kept(seq, picture.timestamp, not left, payload)
             self._history.append(kept)
