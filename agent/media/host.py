@@ -240,10 +240,15 @@ class MediaHost:
         if self._writer is not None:
             self._send(wire.StopStills(camera=name))
 
+    @property
+    def has_voice(self) -> bool:
+        """There is something to listen to, or to talk by."""
+        voice = self.config.voice
+        return not self._disabled and bool(voice.microphone or voice.speaker)
+
     def _shown(self, camera: str, sdp: str) -> str:
         """The camera of a session; empty where it is for voice alone.  MediaError."""
-        voice = self.config.voice
-        if self._disabled or not (voice.microphone or voice.speaker):
+        if not self.has_voice:
             return self._camera(camera)
         if not self.config.cameras and not camera:
             return ""
@@ -280,9 +285,7 @@ class MediaHost:
 
     async def run(self) -> None:
         """Until cancelled.  Whatever happens to the process is an event, never an exception."""
-        voice = self.config.voice
-        has_parts = self.config.cameras or voice.microphone or voice.speaker
-        if self._disabled or not has_parts:
+        if self._disabled or not (self.config.cameras or self.has_voice):
             self._on_stats(self.stats)
             await asyncio.Event().wait()
         delay_s = BACKOFF_S[0]

@@ -17,7 +17,7 @@ def verbs(app: App) -> dict[str, Verb]:
     return {
         **(wearer.verbs(app.exposures) if app.exposures is not None else {}),
         **person.verbs(app.responder),
-        **talk.verbs(app.watching),
+        **(talk.verbs(app.watching) if app.media.has_voice else {}),
         **orders.verbs(desk.orders, desk.incident),
         **rates.verbs(desk.rates, lambda: {quantity for _, quantity in app.hub.latest}),
         **selftest.verbs(desk.selftest),

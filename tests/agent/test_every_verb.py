@@ -42,6 +42,7 @@ def tables(port: int, verbs: tuple[str, ...], *, media: bool) -> str:
     )
     return (
         f"[media]\nenabled = {str(media).lower()}\n"
+        '[media.voice]\nspeaker = "file:/dev/null"\n'
         '[[camera]]\nname = "front"\nsource = "scene"\n'
         '[[media.whip]]\nname = "hq"\nurl = "http://127.0.0.1:9/whip"\nstart = "asked"\n'
         '[[rates.profile]]\nname = "thin"\nperiod_s = 30.0\nbudget_mb_per_day = 5.0\n'

@@ -105,7 +105,7 @@ CASES: dict[str, Case] = {
     "video.stop": Case(good={"camera": "front"}, bad={"camera": 1}, media=True),
     "whip.start": Case(good={"name": "hq"}, bad={"name": 1}, media=True),
     "whip.stop": Case(good={}, bad={"camera": "front"}, media=True),
-    "talk": Case(good={"session": "s1"}, bad={"session": ""}, prepare=spoken_to),
+    "talk": Case(good={"session": "s1"}, bad={"session": ""}, prepare=spoken_to, media=True),
     "wearer": Case(good={"name": "李明", "id": "0417"}, bad={"name": 1}),
     "message": Case(good={"text": "风向转变，撤离"}, bad={"text": "x" * 501}),
     "message.confirm": Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -160,3 +161,32 @@ async def test_off_loopback_the_page_says_whether_it_may_use_a_microphone(
         else:
             await expect(talk).to_be_disabled()
             await expect(card.locator(".voice-says")).to_contain_text("open this page by HTTPS")
+
+
+async def test_a_unit_without_a_camera_is_heard_and_answered(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    tables = unit_tables(mosquitto.port, tmp_path, '["video.start", "video.stop", "talk"]')
+    without = re.sub(r"\[\[camera\]\].*?(?=\[\[uplink)", "", tables, flags=re.DOTALL)
+    async with (
+        agent(tmp_path, without) as unit,
+        app.running(options(mosquitto.url, STATIC)) as url,
+        browser(tmp_path) as page,
+    ):
+        await unit.says("video: up")
+        await page.goto(f"{url}?lang=en")
+        card = page.locator(f'.card[data-unit="{CV}"]')
+        says = card.locator(".video-says")
+        await expect(says).to_have_text("No camera; voice only")
+        await expect(card.get_by_role("button", name="Watch")).to_be_hidden()
+        await card.locator(".voice-listen").click()
+        await page.wait_for_function(HEARS, arg=UP_HZ, timeout=30_000)
+        await expect(says).to_have_text("● VOICE")
+        await card.locator(".voice-talk").hover()
+        await page.mouse.down()
+        file = tmp_path / "heard.wav"
+        await until(lambda: sound.share(sound.read(file), DOWN_HZ) > 0.5, "the speaker sounds", 30)
+        await page.mouse.up()
+        await card.get_by_role("button", name="Stop", exact=True).click()
+        await expect(says).to_have_text("No camera; voice only")
+        await expect(card.locator(".voice-listen")).to_be_visible()

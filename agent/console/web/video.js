@@ -1,4 +1,5 @@
-/** A camera's pane: live video by WHEP, stills where no direct path exists, and words for which. */
+/** A camera's pane: live video by WHEP, stills where no direct path exists, and words for which; voice
+ * alone where the unit has no camera. */
 import { command } from "./api.js";
 import { button, el, setClass, setText, show } from "./dom.js";
 import { labelled, titled, word } from "./lang.js";
@@ -80,9 +81,14 @@ export class VideoPane {
     this.reached = reached;
   }
 
+  /** The unit can be talked with, and has nothing to show. */
+  get voiceAlone() {
+    return !this.camera && this.talkable;
+  }
+
   /** Watch; nothing where it is being watched already. */
   start() {
-    if (!this.camera || this.run) return;
+    if (!(this.camera || this.voiceAlone) || this.run) return;
     this.run = new AbortController();
     this.moved = 0;
     void this.#serve(this.run.signal);
@@ -100,7 +106,8 @@ export class VideoPane {
 
   /** The session shall carry something else: another one takes its place. */
   #reopen() {
-    if (!this.run) this.start();
+    if (this.voiceAlone && !this.voice.wanted()) this.stop();
+    else if (!this.run) this.start();
     else this.restart.abort();
   }
 
@@ -115,7 +122,11 @@ export class VideoPane {
       if (signal.aborted) return;
       if (this.restart.signal.aborted) this.#become("connecting");
       else if (elsewhere) continue;
-      else if (this.moved && Date.now() - this.moved < RETURN_MS) {
+      else if (this.voiceAlone) {
+        this.reason = reason;
+        this.#become("connecting");
+        await pause(ANEW_MS[1], signal);
+      } else if (this.moved && Date.now() - this.moved < RETURN_MS) {
         wait = this.moved > before ? ANEW_MS[0] : Math.min(2 * wait, ANEW_MS[1]);
         await this.#age(wait, signal);
       } else {
@@ -165,6 +176,7 @@ export class VideoPane {
    * @returns {Promise<string>} why it ended
    */
   async #follow(session, signal) {
+    if (this.voiceAlone) return this.#hear(session, signal);
     let frames = 0;
     let moved = Date.now();
     for (;;) {
@@ -183,6 +195,20 @@ export class VideoPane {
       if (session.lost.aborted || stood > POLL_MS && await session.isOver()) {
         return word("video.ended");
       }
+    }
+  }
+
+  /**
+   * Voice alone: an open line may be silent for as long as it likes.
+   * @param {import("./whep.js").WhepSession} session @param {AbortSignal} signal
+   * @returns {Promise<string>} why it ended
+   */
+  async #hear(session, signal) {
+    for (;;) {
+      await pause(POLL_MS, signal, this.restart.signal, session.lost);
+      if (signal.aborted || this.restart.signal.aborted) return "";
+      if (session.peer.connectionState === "connected") this.#become("live");
+      if (session.lost.aborted || await session.isOver()) return word("voice.ended");
     }
   }
 
@@ -214,8 +240,9 @@ export class VideoPane {
   update(still, now) {
     const { video, image, says, play, halt, large, state } = this;
     this.still = still;
-    this.voice.update(state !== "idle", this.talkable, this.events, now);
-    const live = state === "live";
+    const alone = this.voiceAlone;
+    this.voice.update(alone || state !== "idle", this.talkable, this.events, now);
+    const live = state === "live" && !alone;
     show(video, live);
     const pictured = state === "stills" && still !== undefined;
     show(image, pictured);
@@ -235,6 +262,7 @@ export class VideoPane {
       const { key, values } = ageParts(ms);
       return word(key, values);
     };
+    if (this.voiceAlone && this.state !== "stills") return word(`voice.alone.${this.state}`);
     if (!this.camera) return word("video.none");
     switch (this.state) {
       case "idle": return word("video.idle");

@@ -1,4 +1,4 @@
-/** One WHEP session: a unit's camera, received and nothing else. */
+/** One WHEP session: a unit's camera, its voice beside it, or voice alone. */
 import { reasonOf } from "./api.js";
 import { iceServers } from "./ice.js";
 import { operatorName } from "./operator.js";
@@ -11,6 +11,9 @@ const ANSWER_MS = 12_000;
 const DISCONNECTED_MS = 700;
 /** Without a path by then, the servers that the unit has named are asked for one. */
 const DIRECT_MS = 1500;
+
+/** In place of a camera, where an offer has no pictures. */
+const VOICE = "-";
 
 /** By unit: servers without which it was not reached. @type {Map<string, RTCIceServer[]>} */
 const needed = new Map();
@@ -97,8 +100,8 @@ export class WhepSession {
 }
 
 /**
- * @param {string} unit @param {string} camera @param {HTMLVideoElement} video
- * @param {AbortSignal} signal
+ * @param {string} unit @param {string} camera empty: voice alone
+ * @param {HTMLVideoElement} video @param {AbortSignal} signal
  * @param {{listen: boolean, track: MediaStreamTrack|null}|null} voice what it shall carry beside
  * @returns {Promise<WhepSession>} WhepError where there is none
  */
@@ -106,22 +109,22 @@ export async function watch(unit, camera, video, signal, voice = null) {
   const relays = needed.get(unit) ?? [];
   const peer = new RTCPeerConnection({ iceServers: relays, bundlePolicy: "max-bundle" });
   try {
-    const { receiver } = peer.addTransceiver("video", { direction: "recvonly" });
-    playAtOnce(receiver);
+    const pictures = camera ? peer.addTransceiver("video", { direction: "recvonly" }).receiver : null;
+    playAtOnce(pictures);
     const audio = voice && peer.addTransceiver(voice.track ?? "audio", {
       direction: !voice.track ? "recvonly" : voice.listen ? "sendrecv" : "sendonly",
     });
     const shown = new MediaStream();
     video.muted = !voice?.listen;
     peer.ontrack = ({ track }) => {
-      playAtOnce(receiver);
+      playAtOnce(pictures);
       shown.addTrack(track);
       video.srcObject = shown;
     };
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer, relays.length ? GATHER_RELAY_MS : GATHER_MS);
     const { sdp, location, note, servers } = await exchange(
-      `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera)}${who()}`,
+      `/whep/${encodeURIComponent(unit)}/${encodeURIComponent(camera || VOICE)}${who()}`,
       peer.localDescription?.sdp ?? "", signal);
     const session = new WhepSession(peer, location, note);
     if (signal.aborted) {
@@ -142,9 +145,10 @@ export async function watch(unit, camera, video, signal, voice = null) {
 
 /**
  * Show each frame when it comes: a rescuer's picture is for now, not for smoothness.
- * @param {RTCRtpReceiver} receiver
+ * @param {RTCRtpReceiver|null} receiver null: there are no pictures
  */
 function playAtOnce(receiver) {
+  if (!receiver) return;
   const hints = /** @type {{jitterBufferTarget?: number|null, playoutDelayHint?: number}} */ (
     /** @type {unknown} */ (receiver));
   if ("jitterBufferTarget" in hints) hints.jitterBufferTarget = 0;

@@ -205,6 +205,10 @@ export const WORDS = {
   "video.ended": { zh: "视频中断", en: "the video broke off" },
 
   // voice
+  "voice.ended": { zh: "通话中断", en: "the voice broke off" },
+  "voice.alone.idle": { zh: "无摄像机，可通话", en: "No camera; voice only" },
+  "voice.alone.connecting": { zh: "正在接通……", en: "Connecting…" },
+  "voice.alone.live": { zh: "● 通话中", en: "● VOICE" },
   "voice.listen": { zh: "监听（打开现场话筒）", en: "Listen (opens the microphone there)" },
   "voice.mute": { zh: "停止监听", en: "Stop listening" },
   "voice.talk": { zh: "按住讲话（空格键亦可）", en: "Hold to talk (or hold the space bar)" },
