@@ -3,7 +3,9 @@
 What has been handed to TCP cannot be overtaken.  So what is unacknowledged is kept to what the link
 delivers in about a second, learnt from the time until PUBACK: more while that stays near the best
 of late, half when it does not.  It doubles with each answer until the first halving, and grows by
-an eighth after it.  It counts bytes, for compressed and plain records differ tenfold.
+an eighth after it.  Where half as much takes as long as before it is no queue of ours: the way has
+become longer; that is the best from then on, and what was learnt of less is void.  It counts bytes,
+for compressed and plain records differ tenfold.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ MOST = 2_000_000
 FIRST = 8_000
 """A second of the slowest link that carries all a unit says."""
 SLACK_S = 0.5
-FACTOR = 1.25
+FACTOR = 1.5
 """With SLACK_S, halving and growth by an eighth it keeps a standing queue, which hides the link's
 own time, below about 2 s."""
+HELPED = 0.9
+"""Of a queue of ours a halving leaves less than this."""
 MEMORY_S = 30.0
 
 
@@ -31,6 +35,8 @@ class Pace:
         self._best_lately_s = math.inf
         self._since = -math.inf
         self._halved_at = -math.inf
+        self._halved_for_s = 0.0
+        """The delay that was too long; 0: it is no longer."""
 
     def acknowledged(self, size: int, unacknowledged: int, sent_at: float, now: float) -> None:
         """A message of `size` bytes came back; `unacknowledged`: bytes under way, these
@@ -38,13 +44,20 @@ class Pace:
         delay_s = now - sent_at
         self._remember(delay_s, now)
         if delay_s <= FACTOR * self._best_s + SLACK_S:
+            self._halved_for_s = 0.0
             # A limit that nobody has come near says nothing of the link.
             # (The history lane alone never goes beyond half of it.)
             if 3 * unacknowledged >= self.limit:
                 step = size if self._halved_at < 0 else math.ceil(size / 8)
                 self.limit = min(MOST, self.limit + step)
         elif sent_at > self._halved_at:
-            self.limit = max(FEWEST, self.limit // 2)
+            if self._halved_for_s and delay_s > HELPED * self._halved_for_s:
+                self._best_s = self._best_lately_s = delay_s
+                self._halved_for_s = 0.0
+                self.limit = max(self.limit, FIRST)
+            else:
+                self.limit = max(FEWEST, self.limit // 2)
+                self._halved_for_s = delay_s
             self._halved_at = now
 
     @property

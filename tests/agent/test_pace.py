@@ -82,6 +82,28 @@ def test_a_link_that_has_become_slower_is_learnt_anew() -> None:
     assert slow.limit > FIRST
 
 
+def test_a_way_that_has_become_longer_halves_once() -> None:
+    """Few readings on a satellite's way: the limit must not close around what is in flight."""
+    pace = Pace()
+    now = 0.0
+    # A thin link has closed it, and a wide one since then has not needed more.
+    for delay_s in (0.02, 2.0, 1.0, 0.5):
+        pace.acknowledged(RECORD, pace.limit, now, now + delay_s)
+        now += 3.0
+    for _ in range(100):
+        pace.acknowledged(RECORD, RECORD, now, now + 0.02)
+        now += 0.125
+    assert pace.limit < FIRST // 2
+    for _ in range(40):
+        pace.acknowledged(RECORD, 5 * RECORD, now, now + 0.6)
+        now += 0.125
+    assert pace.limit >= FIRST
+    assert pace.best_s == pytest.approx(0.6)
+    # It is short again: that shows at once.
+    pace.acknowledged(RECORD, RECORD, now, now + 0.02)
+    assert pace.best_s == pytest.approx(0.02)
+
+
 def test_half_of_it_is_enough_to_grow() -> None:
     """The history lane by itself never uses more."""
     pace = Pace()
