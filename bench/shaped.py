@@ -1,14 +1,15 @@
 """A link that narrows and widens: what becomes of pictures, readings and alarms.
 
-A whole agent at one end (a gas module on a pty, the scene as its camera), a broker and a Chromium
-at the other, and between them tbf, iptables and a TUN device (bench/tun_link.py).  Prints a table
-and writes a plot: `python -m bench.shaped [--svg FILE]`.
+A whole agent at one end (four gas modules on ptys, the scene as its camera), a broker and a
+Chromium at the other, and between them tbf, iptables and a TUN device (bench/tun_link.py).  Prints
+a table and writes a plot: `python -m bench.shaped [--svg FILE]`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import sys
@@ -37,15 +38,25 @@ PHASES = (
 """600 ms is a round trip."""
 SETTLE_S = 5.0
 """So long the rate may take to follow."""
+SOURCES = ("gas", "gas-2", "gas-3", "gas-4")
 READING_S = 0.5
-ALARM_EVERY = 20
-"""Readings between two alarms."""
+"""Each of them, one after the other: eight readings a second."""
+ALARM_EVERY = 10
+"""Readings of the first between two of its alarms."""
 QUIET, ALARM = 100, 900
 """Tenths of a ppm of carbon monoxide: below and far above the set points."""
 MEDIA = """
 [[camera]]
 name = "front"
 source = "scene"
+"""
+MODULE = """
+[[source]]
+name = "{name}"
+driver = "winsen"
+module = "ze03"
+gas = "co"
+port = "{port}"
 """
 
 
@@ -56,41 +67,49 @@ class Phase(msgspec.Struct, frozen=True):
     shape: Shape
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A reading."""
+
+    at: float
+    source: str
+    value: float
+
+
 class Played(msgspec.Struct):
-    """What the instrument said, and when."""
+    """What the instruments said."""
 
-    readings: list[tuple[float, float]] = []
+    readings: list[Said] = []
 
 
-async def _play(instrument: Gauge, played: Played) -> None:
+async def _play(instruments: list[Gauge], played: Played) -> None:
     """Values that tell one reading from the next; an alarm now and then."""
-    n = 0
-    while True:
-        n += 1
-        alarm = n % ALARM_EVERY in (0, 1)
-        counts = (ALARM if alarm else QUIET) + n % 97
-        played.readings.append((time.time(), counts / 10))
-        instrument.play(counts)
-        await asyncio.sleep(READING_S)
+    for n in itertools.count(1):
+        for name, instrument in zip(SOURCES, instruments, strict=True):
+            alarm = name == SOURCES[0] and n % ALARM_EVERY in (0, 1)
+            counts = (ALARM if alarm else QUIET) + n % 97
+            played.readings.append(Said(time.time(), name, counts / 10))
+            instrument.play(counts)
+            await asyncio.sleep(READING_S / len(SOURCES))
 
 
 async def _run() -> tuple[list[Phase], Played, Notes]:
     with (
         tempfile.TemporaryDirectory(prefix="outpost-bench-") as folder,
-        gauge() as instrument,
+        contextlib.ExitStack() as stack,
         far_end("bench.shaped_center") as (channel, link),
     ):
+        instruments = [stack.enter_context(gauge()) for _ in SOURCES]
         channel.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=channel, limit=1 << 25)
         config = Path(folder) / "agent.toml"
-        config.write_text(_config(folder, instrument.device))
+        config.write_text(_config(folder, [one.device for one in instruments]))
         shape_here(PHASES[0][2])
         async with asyncio.timeout(60):
             if not json.loads(await reader.readline() or "{}").get("ready"):
                 raise BenchError("the far end did not start")
         with running([*OUTPOST, "run", "--config", str(config)]):
             played = Played()
-            playing = asyncio.create_task(_play(instrument, played))
+            playing = asyncio.create_task(_play(instruments, played))
             try:
                 phases = await _phases(writer, link)
             finally:
@@ -102,10 +121,11 @@ async def _run() -> tuple[list[Phase], Played, Notes]:
     return phases, played, notes
 
 
-def _config(folder: str, device: str) -> str:
-    text = CONFIG.format(unit=UNIT, org=ORG, folder=folder, port=device, broker_port=PORT)
+def _config(folder: str, devices: list[str]) -> str:
+    text = CONFIG.format(unit=UNIT, org=ORG, folder=folder, port=devices[0], broker_port=PORT)
     head, tail = text.split("[media]\nenabled = false\n")
-    return head + tail.replace('host = "127.0.0.1"', f'host = "{FAR}"') + MEDIA
+    more = [MODULE.format(name=n, port=p) for n, p in zip(SOURCES, devices, strict=True)][1:]
+    return head + tail.replace('host = "127.0.0.1"', f'host = "{FAR}"') + MEDIA + "".join(more)
 
 
 async def _phases(writer: asyncio.StreamWriter, link: Any) -> list[Phase]:
@@ -194,18 +214,20 @@ def _follows(rates: list[tuple[float, float]], phase: Phase) -> float | None:
     return None
 
 
-def _delays(
-    sent: list[tuple[float, float]], got: list[tuple[float, float]], phase: Phase
-) -> list[float]:
+def _delays(sent: list[Said], got: list[tuple[float, str, float]], phase: Phase) -> list[float]:
     """Of readings that were made in the phase, ms.  One that did not come at all counts as the time
     until the end of the run."""
     out = []
     end = got[-1][0] if got else phase.end
-    for at, value in sent:
-        if phase.start <= at < phase.end:
-            came = [t for t, v in got if v == value and at <= t < at + 40]
-            out.append(((came[0] if came else end) - at) * 1000)
+    for said in sent:
+        if phase.start <= said.at < phase.end:
+            came = next((t for t, *what in got if _is_it(said, t, what)), end)
+            out.append((came - said.at) * 1000)
     return out
+
+
+def _is_it(said: Said, came: float, what: list[Any]) -> bool:
+    return said.at <= came < said.at + 40 and what == [said.source, said.value]
 
 
 def figures(found: list[Row]) -> list[Figure]:
@@ -219,7 +241,9 @@ def figures(found: list[Row]) -> list[Figure]:
                    "other: the aim"),
             figure(f"{name}: longest freeze", row.freeze_s, 2.0, "s", "other: the aim"),
             figure(f"{name}: reading p99", percentile(row.reading_ms, 99), 1000, "ms",
-                   f"beyond the link's delay; p50 {percentile(row.reading_ms, 50):.0f}"),
+                   f"beyond the link's delay, of {len(row.reading_ms)}; "
+                   f"p50 {percentile(row.reading_ms, 50):.0f}, "
+                   f"the slowest {max(row.reading_ms):.0f}"),
             figure(f"{name}: alarm, the slowest", max(row.alarm_ms, default=float("nan")), 1000,
                    "ms", f"beyond the link's delay, of {len(row.alarm_ms)}"),
         ]  # fmt: skip
@@ -230,7 +254,12 @@ def _plot(phases: list[Phase], played: Played, notes: Notes) -> str:
     start = phases[0].start
     rates = [(at - start, rate) for at, rate in video_rates(notes.stats)]
     frames = [at - start for at in notes.frames if at >= start]
-    made = [at for phase in phases for at, _ in played.readings if phase.start <= at < phase.end]
+    made = [
+        said.at
+        for phase in phases
+        for said in played.readings
+        if phase.start <= said.at < phase.end
+    ]
     delays = [d for phase in phases for d in _delays(played.readings, notes.readings, phase)]
     points = [(at - start, delay) for at, delay in zip(made, delays, strict=True)]
     return plot.svg(phases, rates, frames, points)

@@ -36,8 +36,8 @@ PAGE = Path(__file__).with_name("shaped.html")
 class Notes(msgspec.Struct):
     """All that arrived."""
 
-    readings: list[tuple[float, float]] = []
-    """When, and which value."""
+    readings: list[tuple[float, str, float]] = []
+    """When, from which source, and which value."""
     alarms: list[tuple[float, float]] = []
     """When each came, and when the unit made it."""
     frames: list[float] = []
@@ -58,7 +58,7 @@ class Center:
             case ["readings"]:
                 for record in body["records"]:
                     if (value := record.get("value")) is not None:
-                        self.notes.readings.append((now, float(value)))
+                        self.notes.readings.append((now, record["source"], float(value)))
             case ["alarms"]:
                 for record in body["records"]:
                     self.notes.alarms.append((now, record["t"] / 1000))
