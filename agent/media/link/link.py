@@ -16,7 +16,7 @@ OVERHEAD_BYTES = 28 + 10
 MAX_SENT = 8192
 PROBE_EVERY_S, PROBE_SOON_S, PROBE_SELDOM_S = 1.5, 0.3, 6.0
 """Soon after one that came through, less and less often where they do not."""
-PROBE_PACKETS, PROBE_LEAST, PROBE_S = 12, 4, 0.15
+PROBE_PACKETS, PROBE_LEAST, PROBE_S = 12, 4, 0.1
 """Packets of a probe: as many as leave in that time, within bounds."""
 PROBE_PASSED = 0.8
 """Of the rate at which it was sent."""
