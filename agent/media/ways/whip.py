@@ -49,6 +49,7 @@ HEALTHY_S = 20.0
 RESTART_AGAIN_S = 0.3
 RESTART_FOR_S = 25.0
 """By then consent has expired (RFC 7675, 5.1)."""
+SOUND = "with the microphone's sound, whenever that is open"
 NO_SOUND = "the media server takes no sound"
 NEGOTIATION_ERRORS = (
     InternalError,
@@ -383,8 +384,9 @@ class Publisher:
                 await session.open()
                 self._sessions += 1
                 self._listens = session.listens
-                refused = self._voice is not None and not session.listens
-                self._say("live", NO_SOUND if refused else "")
+                # Who may listen is told in the book of events, as of any center.
+                heard = SOUND if session.listens else NO_SOUND
+                self._say("live", heard if self._voice is not None else "")
                 await session.serve(self._restarted)
             finally:
                 await session.close()

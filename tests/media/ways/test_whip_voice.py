@@ -68,6 +68,7 @@ async def test_pictures_and_the_microphone_go_in_one_session() -> None:
         await server.until(lambda: server.only().frames >= 10)
         assert sound.share(samples(server), TONE_HZ) > 0.8
         assert ours.publisher.stats().listens
+        assert "with the microphone's sound" in ours.publisher.stats().detail
         kinds = [part[0].split()[0] for part in sections(server.requests[0].body)[1:]]
         assert kinds == ["m=video", "m=audio"]
 
