@@ -205,7 +205,8 @@ class Connection:
         self._end("closed by us")
         self._client.shut()
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, silent: bool = False) -> None:
+        """`silent`: it did not answer."""
         if not self.lost.done():
             self.lost.set_result(reason)
         if not self._connected.done():
@@ -213,7 +214,8 @@ class Connection:
                 self._connected.set_exception(MqttError(f"{self.broker}: {refusal}"))
             else:
                 text = f"{self.broker} ended the connection without a CONNACK: {reason}"
-                self._connected.set_exception(_OlderProtocolError(text))
+                kind = _SilentError if silent else _OlderProtocolError
+                self._connected.set_exception(kind(text))
             self._connected.exception()
         waiting: list[asyncio.Future[Any]] = [
             *self._acks.values(), *self._subscriptions.values(), *(held[0] for held in self._held),
@@ -257,7 +259,8 @@ class Connection:
         else:
             # `Unspecified error` is paho's word for a connection that ends.
             known = {"Unspecified error": "", "Keep alive timeout": ": no answer to a ping"}
-            self._end(f"connection lost{known.get(name, f': {name}')}")
+            silent = name == "Keep alive timeout"
+            self._end(f"connection lost{known.get(name, f': {name}')}", silent=silent)
 
     def _handle_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         properties = message.properties
