@@ -56,10 +56,10 @@ def draw(image: Image, frame: int, at_us: int) -> None:
     """Into the lower left corner of `image`."""
     payload = (frame & 0xFFFF) << 32 | (at_us % MODULUS_US)
     value = payload << 8 | _checksum(payload)
-    bits = [value >> (COLUMNS * ROWS - 1 - n) & 1 for n in range(COLUMNS * ROWS)]
-    grid = np.array(bits, dtype=np.uint8).reshape(ROWS, COLUMNS) * np.uint8(235)
+    data = np.frombuffer(value.to_bytes(COLUMNS * ROWS // 8, "big"), np.uint8)
+    grid = np.unpackbits(data).reshape(ROWS, COLUMNS) * np.uint8(235)
     cell = cell_size(image.shape[1])
-    block = np.kron(grid, np.ones((cell, cell), dtype=np.uint8))
+    block = grid.repeat(cell, axis=0).repeat(cell, axis=1)
     block = block[: image.shape[0], : image.shape[1]]
     target = image[image.shape[0] - block.shape[0] :, : block.shape[1]]
     target[...] = block[..., np.newaxis] if image.ndim == 3 else block
