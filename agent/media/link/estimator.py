@@ -55,9 +55,9 @@ STALL_MS = 250.0
 SHORT_WINDOW_S = 0.25
 """When it is too much, what arrived last counts: the longer window still remembers better times."""
 FEEDBACK_S = 0.25
+"""Chromium sends it each 50 to 250 ms."""
 MOVED_S = 4.0
 """Chromium reports over a path that has died for up to 3.7 s (measured)."""
-"""Chromium sends it each 50 to 250 ms."""
 CLEAN_S = 3.0
 LONGER_S = 2.5
 """A queue that never shrank for so long, for all that was cut, is none: the way is longer now."""
