@@ -18,8 +18,9 @@ from agent.media.encoded import Encoded
 QUEUE_PICTURES = 25
 QUEUE_S = 1.0
 """Later than that nobody wants to see it."""
-BEHIND_S = 0.15
-"""A picture that has waited so long for its link has no need of another behind it."""
+BEHIND_S, STUCK_S = 0.15, 1.5
+"""A picture that has waited so long for its link has no need of another behind it; one that has
+waited longer than a link is held for waits for something else, and a new one may move it."""
 ASK_AGAIN_S = 1.0
 """One taker's requests for a keyframe are no closer: who cannot keep up makes no storm."""
 STILL_S = 2.0
@@ -83,7 +84,7 @@ class Subscription:
     def is_behind(self, now: float) -> bool:
         """With the lock held: a picture has been waiting for its link (now: of
         `time.monotonic()`)."""
-        return bool(self._queue) and now - self._queue[0].at > BEHIND_S
+        return bool(self._queue) and BEHIND_S < now - self._queue[0].at < STUCK_S
 
     @property
     def heads_for(self) -> Fanout:
