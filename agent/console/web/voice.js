@@ -1,5 +1,6 @@
 /** Voice beside a camera's pictures: listen, talk while a key is held, how loud, and who talks. */
 import { button, el, setClass, setText, show } from "./dom.js";
+import { icon } from "./icon.js";
 import { byWord, titled, word } from "./lang.js";
 import { Meter } from "./meter.js";
 import { talkerOf } from "./talker.js";
@@ -31,8 +32,8 @@ export class Voice {
     this.fault = "";
     this.renewal = 0;
     this.meter = new Meter();
-    this.listen = button("voice-listen", () => this.#listen(), "🔈");
-    this.talk = button("voice-talk", () => undefined, "🎙");
+    this.listen = button("voice-listen", () => this.#listen(), icon("speaker"));
+    this.talk = button("voice-talk", () => undefined, icon("microphone"));
     this.line = button("voice-line", () => void this.#toggleLine(), "⟷");
     this.says = el("span", "voice-says");
     this.node = el("div", "voice", this.listen, this.talk, this.line, this.meter.node, this.says);
@@ -143,7 +144,6 @@ export class Voice {
     const secure = window.isSecureContext;
     titled(this.listen, this.listens ? "voice.mute" : "voice.listen");
     this.listen.setAttribute("aria-pressed", String(this.listens));
-    setText(this.listen, this.listens ? "🔊" : "🔈");
     titled(this.talk, "voice.talk");
     titled(this.line, "voice.open");
     this.talk.disabled = this.line.disabled = !secure;
