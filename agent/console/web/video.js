@@ -25,10 +25,6 @@ const LEASE_S = 30;
 const STILL_PERIOD_S = 1;
 /** From stills, live video is tried again after so long. */
 const RETRY_MS = 60_000;
-/** Words of a unit that has a voice and no camera. @type {Record<Exclude<State, "stills">, string>} */
-const VOICE_ALONE = {
-  idle: "voice.alone.idle", connecting: "voice.alone.connecting", live: "voice.alone.live",
-};
 
 export class VideoPane {
   /** @param {string} unit @param {(verb: string, args: Record<string, unknown>, what: string) => void} order */
@@ -266,7 +262,13 @@ export class VideoPane {
       const { key, values } = ageParts(ms);
       return word(key, values);
     };
-    if (this.voiceAlone && this.state !== "stills") return word(VOICE_ALONE[this.state]);
+    if (this.voiceAlone) {
+      switch (this.state) {
+        case "idle": return word("voice.alone.idle");
+        case "connecting": return word("voice.alone.connecting");
+        case "live": return word("voice.alone.live");
+      }
+    }
     if (!this.camera) return word("video.none");
     switch (this.state) {
       case "idle": return word("video.idle");
