@@ -64,6 +64,12 @@ class Datagrams:
         self._socket, self._socket_of = None, None
 
     def _leave(self, way: Any, to: Any, datagrams: Sequence[bytes]) -> None:
+        # What goes through a TURN server has no socket of its own to ask.
+        is_closing = getattr(way, "is_closing", None)
+        if is_closing is not None and is_closing():
+            # A path that is being replaced: its handle may be gone already.
+            self.close()
+            return
         if way is not self._socket_of:
             self._open(way)
         for alike in runs(datagrams):

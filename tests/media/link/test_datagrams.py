@@ -141,6 +141,32 @@ async def test_a_path_that_is_replaced_is_left_and_its_socket_let_go() -> None:
         way.close()
 
 
+@pytest.mark.parametrize("had_sent", [True, False])
+async def test_over_a_path_that_has_closed_packets_are_lost_and_over_the_next_they_go(
+    had_sent: bool,
+) -> None:
+    way = Way()
+    try:
+        await way.open()
+        datagrams = Datagrams(way.transport)
+        if had_sent:
+            datagrams.send(packets(900, first=90))
+            assert way.read()
+        closed = way.nominated[1].protocol.transport
+        closed.close()
+        while closed.get_extra_info("socket").fileno() >= 0:
+            datagrams.send(packets(900, 900, first=100))
+            await asyncio.sleep(0)
+        datagrams.send(packets(900, 900, first=102))
+        await way.open()
+        sent = packets(900, 900, first=104)
+        datagrams.send(sent)
+        assert [way.read() for _ in sent] == [head + payload for head, payload in sent]
+        datagrams.close()
+    finally:
+        way.close()
+
+
 def test_what_is_of_one_size_leaves_together_with_a_shorter_last() -> None:
     sizes = [5, 5, 5, 3, 3, 9, 2, 4, 4, 5]
     cut = [[len(one) for one in run] for run in runs([bytes(size) for size in sizes])]
