@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,17 @@ class Result(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
+def _errors(said: str) -> Iterator[str]:
+    """Lines of a log that tell of one, each with the places of its traceback."""
+    places: list[str] = []
+    for line in said.splitlines():
+        if line.lstrip().startswith("File "):
+            places.append(line.strip())
+        elif "Error" in line or "ERROR" in line:
+            yield " < ".join([line, *reversed(places)])
+            places.clear()
+
+
 async def soak(folder: Path, port: int, seconds: float) -> Result:
     """What its log says of errors counts as failed, and keeps no figure back."""
     loopback.install()
@@ -88,9 +100,7 @@ async def soak(folder: Path, port: int, seconds: float) -> Result:
             await unit.stop()
         if not stayed:
             made.failed.append("the media process went away by itself")
-        made.failed += [
-            line for line in unit.said.splitlines() if "Error" in line or "ERROR" in line
-        ]
+        made.failed += list(_errors(unit.said))
     finally:
         if unit.process is not None:
             await unit.kill()
