@@ -40,6 +40,11 @@ class Gap(msgspec.Struct, frozen=True, order=True):
     first: int
     last: int
 
+    @property
+    def args(self) -> dict[str, object]:
+        """Of the verb `resend`, which asks for them."""
+        return {"epoch": self.epoch, "from": self.first, "to": self.last}
+
 
 class Counts(msgspec.Struct, frozen=True):
     received: int

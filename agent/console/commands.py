@@ -84,5 +84,4 @@ class Commands:
 
     async def resend(self, unit: str, gap: Gap) -> None:
         """Ask for what is missing.  NotReachedError."""
-        args = {"epoch": gap.epoch, "from": gap.first, "to": gap.last}
-        await self.send(unit, "resend", args, by="console")
+        await self.send(unit, "resend", gap.args, by="console")

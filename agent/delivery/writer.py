@@ -53,8 +53,8 @@ class Job(msgspec.Struct, frozen=True):
     """Synced at once."""
     writes: bool = True
     alone: bool = False
-    """It is one statement: what comes alone needs no transaction around it, and a record a second
-    time by time is what mostly comes."""
+    """One statement: where nothing else waits it needs no transaction around it, and records
+    mostly come one by one."""
 
 
 class Writer:

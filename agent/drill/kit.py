@@ -154,7 +154,7 @@ class Kit:
         """Write the agent's configuration; its broker is at `link_port` of loopback."""
         text = self.make_config(link_port, video=video, username=username)
         self.config.write_text(text, encoding="utf-8")
-        if video and self.spec.voice:
+        if self._talks(video):
             voice.write(self.microphone)
             self.spoken.mkdir(exist_ok=True)
         self._password.touch(mode=0o600)
@@ -192,14 +192,18 @@ class Kit:
             ("[[uplink]]", {
                 "name": UPLINK, "host": "127.0.0.1", "port": link_port, "tls": False,
                 "local": False, "keepalive_s": KEEPALIVE_S, **login,
-                **({"verbs": [*DEFAULT_VERBS, "talk"]} if video and spec.voice else {}),
+                **({"verbs": [*DEFAULT_VERBS, "talk"]} if self._talks(video) else {}),
             }),
         ]  # fmt: skip
-        if video and spec.voice:
+        if self._talks(video):
             tables += self._voice_tables()
         if spec.panel:
             tables.append(("[panel]", self._panel_table()))
         return "\n".join(_table(header, values) for header, values in tables)
+
+    def _talks(self, video: bool) -> bool:
+        """Where there are media at all."""
+        return video and self.spec.voice
 
     def _port(self, name: str) -> Path:
         return self.folder / "port" / name

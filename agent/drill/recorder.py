@@ -136,7 +136,7 @@ class Recorder:
             by=BY,
             issued=_now_ms(),
             mark=Mark.EXERCISE,
-            args={"epoch": gap.epoch, "from": gap.first, "to": gap.last},
+            args=gap.args,
         )
         connection.publish(f"{root}/cmd/resend", msgspec.json.encode(command))
 

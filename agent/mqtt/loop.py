@@ -95,15 +95,12 @@ class LoopSocket:
             self._loop.remove_writer(sock)
         self._waits_for_room = False
 
-    def flush(self) -> None:
-        """Write now what paho holds, as far as the socket takes it."""
-        if self._socket is not None and not self._waits_for_room and self._client.want_write():
-            self._client.loop_write()
-
     def write_on(self) -> None:
-        """The same, and the rest as soon as the socket takes it."""
-        self.flush()
+        """Write now what paho holds, as far as the socket takes it; the rest as soon as it does."""
         if self._socket is None or self._waits_for_room or not self._client.want_write():
             return
-        self._waits_for_room = True
-        self._loop.add_writer(self._socket, self._client.loop_write)
+        self._client.loop_write()
+        # It may have ended the connection.
+        if self._socket is not None and self._client.want_write():
+            self._waits_for_room = True
+            self._loop.add_writer(self._socket, self._client.loop_write)

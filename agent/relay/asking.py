@@ -119,7 +119,7 @@ class Asking:
             command = Command(
                 id=f"{self._unit.id}-{secrets.token_hex(8)}", by=self._unit.id, issued=now,
                 mark=self._unit.mark, expires=now + EXPIRES_MS,
-                args={"epoch": gap.epoch, "from": gap.first, "to": gap.last},
+                args=gap.args,
             )  # fmt: skip
             broker.publish(topic, msgspec.json.encode(command), expiry_s=WAITS_S)
             self.asked += 1

@@ -114,6 +114,12 @@ class Fleet:
         self.kit = AgentProcess(folder / "kit", kit, unit=KIT)
         self.cell = winsen.Twin(line, gas="cl2", period_s=0.05)
 
+    async def begin(self) -> None:
+        """Both agents, the kit's when there is somebody to relay it."""
+        self.vehicle.start()
+        await self.vehicle.says("relay: listening")
+        self.kit.start()
+
     async def made(self) -> dict[str, int]:
         """What the kit has committed, by epoch."""
         return dict((await self.kit.status()).get("made", {}))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent import mqtt
+from agent.center.receiver import Record
 from agent.drill.proxy import LinkState, Proxy
 from agent.messages import Class
 from agent.settings.tables import UplinkConfig
@@ -33,22 +34,24 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.delivery.skips.RETRY_S", (0.05, 0.2))
 
 
-class Clocked(Center):
+class Aged(Center):
     """A center that notes how old each live reading is when it comes, ms."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ages: list[float] = []
 
+    def age(self, record: Record) -> float | None:
+        """None: it is no live one."""
+        if record.body["source"] != "live":
+            return None
+        return 1000 * (time.monotonic() - float(record.body["value"]))
+
     def hear(self, message: mqtt.Message) -> None:
         before = len(self.records)
         super().hear(message)
-        now = time.monotonic()
-        self.ages += [
-            1000 * (now - record.body["value"])
-            for record in self.records[before:]
-            if record.klass is Class.READINGS and record.body["source"] == "live"
-        ]
+        readings = (one for one in self.records[before:] if one.klass is Class.READINGS)
+        self.ages += [age for one in readings if (age := self.age(one)) is not None]
 
 
 async def live(made: Unit, count: int, each: int) -> None:
@@ -72,7 +75,7 @@ async def test_a_center_that_is_cut_off_costs_the_healthy_one_nothing(
     folder.mkdir()
     other = Mosquitto.in_folder(mosquitto.program, folder)
     other.start()
-    county, province = Clocked(), Clocked()
+    county, province = Aged(), Aged()
     configs: list[UplinkConfig] = [uplink_config(mosquitto.port, name="county")]
     try:
         async with (
@@ -185,22 +188,11 @@ CUT_OFF_S = float(os.environ.get("CUT_OFF_S", "20"))
 """An hour is 3600."""
 
 
-class Timed(Center):
-    """A center that notes how late each record of an instrument comes, ms."""
+class Timed(Aged):
+    """Of a real instrument: by the record's own time."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.late: list[float] = []
-
-    def hear(self, message: mqtt.Message) -> None:
-        before = len(self.records)
-        super().hear(message)
-        now = time.time() * 1000
-        self.late += [
-            now - record.t
-            for record in self.records[before:]
-            if record.klass is Class.READINGS and not record.late
-        ]
+    def age(self, record: Record) -> float | None:
+        return None if record.late else time.time() * 1000 - record.t
 
 
 @pytest.mark.timeout(180 + 2 * CUT_OFF_S)
@@ -225,18 +217,18 @@ async def test_a_whole_unit_in_real_time(mosquitto: Mosquitto, tmp_path: Path) -
         ):
             for far in (one, two):
                 await far.subscribe(["outpost-exercise/v1/#"])
-            await until(lambda: len(province.late) > 20, "both hear it", 60)
-            county.late.clear()
-            await until(lambda: len(county.late) > 20, "live ones come", 60)
-            both_up = typical(county.late)
+            await until(lambda: len(province.ages) > 20, "both hear it", 60)
+            county.ages.clear()
+            await until(lambda: len(county.ages) > 20, "live ones come", 60)
+            both_up = typical(county.ages)
             proxy.set_state(LinkState.BLACKHOLE)
             since = time.monotonic()
             await until(lambda: made.said.count("uplink province: ") > 1, "it is seen", 60)
-            county.late.clear()
+            county.ages.clear()
             await until(lambda: time.monotonic() - since > CUT_OFF_S, "it is over", 2 * CUT_OFF_S)
-            cut_off = typical(county.late)
+            cut_off = typical(county.ages)
             pending = (await made.status())["pending"]
-            assert pending["province"] > len(county.late)
+            assert pending["province"] > len(county.ages)
             assert pending["county"] < 100
             proxy.set_state(LinkState.UP)
             while (await made.status()).get("pending", {}).get("province", 1):

@@ -100,9 +100,7 @@ async def test_a_kit_goes_straight_up_when_only_the_agent_of_its_vehicle_is_gone
 ) -> None:
     """The vehicle's broker goes on taking all that it brings."""
     async with fleet(tmp_path, mosquitto.program) as there, headquarters(there.center.port) as hq:
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         await until(lambda: len(hq.of(KIT)) > 10, "records arrive", 30)
         assert at(there, there.board.port)
         process = there.vehicle.process
@@ -134,9 +132,7 @@ async def test_a_kit_without_a_straight_way_stays_and_its_vehicle_gets_it_all(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     async with fleet(tmp_path, mosquitto.program) as there:
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         async with headquarters(there.center.port) as hq:
             await until(lambda: len(hq.of(KIT)) > 10, "records arrive", 30)
         there.center.kill()

@@ -240,9 +240,7 @@ async def test_what_the_vehicle_s_broker_lost_comes_without_any_center_asking(
         there.kit.config.write_text(
             "\n".join(line for line in config.splitlines() if not line.startswith("hosts"))
         )
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         await until(lambda: len(hq.of(KIT, Class.READINGS)) > 10, "records arrive", 30)
         await there.vehicle.kill()
         await _settled(there.kit, sum((await there.made()).values()) + 40)

@@ -66,9 +66,7 @@ async def test_no_record_is_lost_when_the_vehicles_agent_is_killed(
     """Nobody asks for anything again: what the broker holds for the relay is enough."""
     rng = random.Random()
     async with fleet(tmp_path, mosquitto.program) as there, headquarters(there.center.port) as hq:
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         for _ in range(4):
             before = len(hq.of(KIT))
             await until(lambda n=before: len(hq.of(KIT)) > n + 10, "records arrive", 30)  # type: ignore[misc]
@@ -92,9 +90,7 @@ async def test_what_a_killed_broker_loses_the_kit_gives_again(
         headquarters(there.center.port) as hq,
         asking(hq),
     ):
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         for kill_agent in (True, False):
             before = len(hq.of(KIT))
             await until(lambda n=before: len(hq.of(KIT)) > n + 10, "records arrive", 60)  # type: ignore[misc]
@@ -118,9 +114,7 @@ async def test_what_a_killed_broker_loses_the_kit_gives_again(
 
 async def test_commands_go_down_and_acks_come_up(mosquitto: Mosquitto, tmp_path: Path) -> None:
     async with fleet(tmp_path, mosquitto.program) as there, headquarters(there.center.port) as hq:
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         await until(lambda: len(hq.of(KIT)) > 5, "records arrive", 30)
         # What the kit itself decides.
         done = await hq.ack(KIT, hq.command(KIT, "alarm-ack", {"alarm": "gas/cl2/high"}))
@@ -152,9 +146,7 @@ async def test_a_center_that_was_away_gets_what_the_vehicle_kept(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
     async with fleet(tmp_path, mosquitto.program) as there:
-        there.vehicle.start()
-        await there.vehicle.says("relay: listening")
-        there.kit.start()
+        await there.begin()
         there.center.kill()
         await _until_made(there, 60)
         assert await there.kit.stop() == 0

@@ -12,6 +12,7 @@ from agent import config
 from agent.__main__ import main
 from agent.doctor import sound, words
 from agent.doctor.finding import Finding, Level
+from tests.alsa import configure
 from tests.media.voice import sound as tones
 
 HEAD = '[unit]\nid = "cv-01"\norg = "hubei"\nprofile = "vehicle"\n'
@@ -28,21 +29,14 @@ pcm.desk {{
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One ALSA device, `desk`, that records and plays."""
     (tmp_path / "said.raw").write_bytes(tones.tone(700, 1).tobytes())
-    file = tmp_path / "asound.conf"
-    file.write_text(
-        CONFIGURATION.format(out=tmp_path / "heard.raw", into=tmp_path / "said.raw"),
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(file))
+    configure(tmp_path, CONFIGURATION, monkeypatch)
     return tmp_path
 
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any."""
-    file = tmp_path / "asound.conf"
-    file.write_text("pcm.null { type null }\n", encoding="utf-8")
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(file))
+    configure(tmp_path, "pcm.null {{ type null }}\n", monkeypatch)
 
 
 def examined(folder: Path, voice: str, told: dict[str, str] | None = None) -> list[Finding]:

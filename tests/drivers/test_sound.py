@@ -14,6 +14,7 @@ pytest.importorskip("av")
 from drivers import alsa
 from drivers.microphone import BLOCK_SAMPLES, blocks
 from drivers.speaker import open_speaker
+from tests.alsa import configure
 from tests.media.voice import sound
 
 CONFIGURATION = """
@@ -26,12 +27,7 @@ pcm.said {{ type file slave.pcm "nothing" file "/dev/null" infile "{into}" forma
 @pytest.fixture
 def plugs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """ALSA devices `said` (reads said.raw) and `heard` (writes heard.raw)."""
-    file = tmp_path / "asound.conf"
-    file.write_text(
-        CONFIGURATION.format(out=tmp_path / "heard.raw", into=tmp_path / "said.raw"),
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(file))
+    configure(tmp_path, CONFIGURATION, monkeypatch)
     return tmp_path
 
 

@@ -17,6 +17,8 @@ import pylibsrtp
 from aiortc import RTCDtlsTransport
 from pylibsrtp import _binding
 
+from agent.media.ways.closed import is_closed
+
 SLOT_BYTES = 1536
 """For one packet with its tag; a multiple of four, as libsrtp wants its packets to lie."""
 TRAILER_BYTES = pylibsrtp.SRTP_MAX_TRAILER_LEN
@@ -64,9 +66,7 @@ class Datagrams:
         self._socket, self._socket_of = None, None
 
     def _leave(self, way: Any, to: Any, datagrams: Sequence[bytes]) -> None:
-        # What goes through a TURN server has no socket of its own to ask.
-        is_closing = getattr(way, "is_closing", None)
-        if is_closing is not None and is_closing():
+        if is_closed(way):
             # A path that is being replaced: its handle may be gone already.
             self.close()
             return

@@ -3,6 +3,7 @@ rest.  Pure: times are arguments, in seconds."""
 
 from __future__ import annotations
 
+from agent.media.link.flight import LOOK_S
 from agent.media.link.link import OVERHEAD_BYTES, Link
 from agent.media.link.pacing import Pacer
 from agent.media.link.repairs import Repairs
@@ -15,7 +16,6 @@ PACE_QUEUE, QUEUE_MS = 0.9, 100.0
 BURST_CLEAN_BYTES, BURST_BYTES, BURST_LEAST_BYTES = 24_000, 4_000, 600
 BURST_S = 0.1
 """On a thin link a burst is no longer than this."""
-LOOK_S = 0.01
 HEADER_BYTES = 28
 """RTP's, with its extensions."""
 RESEND_SHARE = 0.8

@@ -14,6 +14,7 @@ from collections import deque
 GIVE_UP_S = 0.75
 """So long nothing leaves; then a little has to, for else nothing would ever be heard again."""
 LOOK_S, MOMENT_S = 0.01, 0.05
+"""Who is held asks again so soon; and less than a moment is no trouble."""
 REST_S = 0.15
 """A gap at least so long, in which nothing could leave, is a rest: what queued has gone on."""
 

@@ -12,12 +12,17 @@ from aioice import ice
 _send = ice.StunProtocol.send_stun
 
 
+def is_closed(transport: Any) -> bool:
+    """A path's socket is, or is about to be."""
+    # What goes through a TURN server has no socket of its own to ask.
+    is_closing = getattr(transport, "is_closing", None)
+    return is_closing is not None and bool(is_closing())
+
+
 def send_stun(protocol: ice.StunProtocol, message: Any, addr: tuple[str, int]) -> None:
     """As aioice's; nothing where the socket is closed."""
     transport: Any = protocol.transport
-    # What goes through a TURN server has no socket of its own to ask.
-    is_closing = getattr(transport, "is_closing", None)
-    if transport is not None and not (is_closing is not None and is_closing()):
+    if transport is not None and not is_closed(transport):
         _send(protocol, message, addr)
 
 
