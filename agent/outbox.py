@@ -86,14 +86,15 @@ class Outbox:
             t=self.clock.now_ms(), clock=str(self.clock.source), mono=boottime_ms(),
             body=in_incident(_encode(body), self.incident),
         )  # fmt: skip
-        # First: all that follows is done while the thread that writes wakes up.
-        self.store.append(row, urgent=klass in URGENT, done=self._committed, ack_of=ack_of)
+        urgent = klass in URGENT
+        safe = self.store.append(row, urgent=urgent, done=self._committed, ack_of=ack_of)
         self._prev[klass] = self._seq
         if newest and (newest in self.newest or len(self.newest) < NEWEST_MAX):
             self.newest[newest] = row
-        self._waiting[row.seq] = row
-        if self._stall is None:
-            self._stall = self._loop.call_later(STALL_S, self._stalled)
+        if not safe:
+            self._waiting[row.seq] = row
+            if self._stall is None:
+                self._stall = self._loop.call_later(STALL_S, self._stalled)
         for tap in self.taps:
             tap(row)
         self._watch_clock(row)

@@ -81,7 +81,9 @@ class Writer:
         self._writes: list[Job] = []
         self._reads: list[Job] = []
         self._retry_at = 0.0
-        self._unsynced_since: float | None = None
+        self._sync_due: float | None = None
+        """When what is committed must be synced; None: it is."""
+        self._synced_at = 0.0
         self._sync_failed = False
         self._unread = ""
 
@@ -129,9 +131,7 @@ class Writer:
                 if not self._commit(now):
                     break
             self._answer_reads()
-            if self._unsynced_since is not None and (
-                ended or time.monotonic() - self._unsynced_since >= SYNC_WITHIN_S
-            ):
+            if self._sync_due is not None and (ended or time.monotonic() >= self._sync_due):
                 self._sync()
         if self._writes:
             log.error(
@@ -157,8 +157,8 @@ class Writer:
 
     def _patience_s(self) -> float | None:
         due = []
-        if self._unsynced_since is not None:
-            due.append(self._unsynced_since + SYNC_WITHIN_S)
+        if self._sync_due is not None:
+            due.append(self._sync_due)
         if self._writes or self._reads:
             due.append(self._retry_at)
         return max(0.0, min(due) - time.monotonic()) if due else None
@@ -178,8 +178,9 @@ class Writer:
         self._committed += len(jobs)
         self.set_trouble("")
         self._tell_done(jobs)
-        if self._unsynced_since is None:
-            self._unsynced_since = time.monotonic()
+        if self._sync_due is None:
+            # At once where it has been quiet: the thread need not wake up for it again.
+            self._sync_due = self._synced_at + SYNC_WITHIN_S
         if any(job.urgent for job in jobs):
             self._sync()
         return True
@@ -215,7 +216,7 @@ class Writer:
                 log.warning("%s: can be written again", self._name)
 
     def _sync(self) -> None:
-        self._unsynced_since = None
+        self._sync_due = None
         try:
             self._file.sync()
         except RefusedError as error:
@@ -225,3 +226,4 @@ class Writer:
             self._sync_failed = True
         else:
             self._sync_failed = False
+        self._synced_at = time.monotonic()

@@ -21,6 +21,7 @@ from agent.delivery.ranges import Ranges
 from agent.delivery.rows import Epoch
 from agent.delivery.writer import RefusedError
 from agent.store import schema
+from agent.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,14 @@ class Contents(msgspec.Struct, kw_only=True):
 class File:
     """`open` at the start; all else is called on the writer thread."""
 
-    def __init__(self, path: Path, on_late: Callable[[Contents], None]) -> None:
+    def __init__(self, path: Path, journal: Journal, on_late: Callable[[Contents], None]) -> None:
         """`on_late` is called where the file is opened only later, before anything is written."""
         self.set_aside: Path | None = None
         """Where a damaged file was put."""
         self.only_below = 0
         """While it is not open: the id that this run has given its epoch without it."""
         self._path = path
+        self._journal = journal
         self._on_late = on_late
         self._db: sqlite3.Connection | None = None
         self._wal = -1
@@ -69,13 +71,13 @@ class File:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             try:
-                contents = _load(self._connect())
+                contents = self._load(self._connect())
             except sqlite3.DatabaseError as error:
                 self.close()
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self._put_aside(error)
-                contents = _load(self._connect())
+                contents = self._load(self._connect())
         except (sqlite3.OperationalError, OSError) as error:
             self.close()
             if "locked" in str(error):
@@ -129,6 +131,19 @@ class File:
                 raise sqlite3.DatabaseError(" ".join(verdict.split()))
         self._wal = os.open(f"{self._path}-wal", os.O_RDWR | os.O_CREAT, 0o640)
         return db
+
+    def _load(self, db: sqlite3.Connection) -> Contents:
+        """With what a process that was killed had in its journal."""
+        left = self._journal.open(store) if (store := schema.identity(db)) else []
+        if left:
+            db.execute("BEGIN IMMEDIATE")
+            for entry in left:
+                schema.put_back(db, entry)
+            db.execute("COMMIT")
+            log.info("%s: %d records were in the journal", self._path, len(left))
+        contents = _load(db)
+        self._journal.begin()
+        return contents
 
     def _put_aside(self, error: sqlite3.DatabaseError) -> None:
         aside = self._path.with_name(f"damaged-{time.time_ns() // 1_000_000}.db")
@@ -218,5 +233,5 @@ def _load(db: sqlite3.Connection) -> Contents:
     recent = db.execute(
         "SELECT id, ack FROM command ORDER BY at DESC LIMIT ?", (REMEMBERED_COMMANDS,)
     ).fetchall()
-    kept = dict(db.execute("SELECT name, value FROM kept"))
+    kept = dict(db.execute("SELECT name, value FROM kept WHERE name <> ?", (schema.IDENTITY,)))
     return Contents(epochs=epochs, marks=marks, commands=dict(reversed(recent)), kept=kept)

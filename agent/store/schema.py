@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import Any
 
 from agent.delivery.rows import Row
 from agent.messages import Class
+from agent.store.journal import Entry
+
+IDENTITY = "store_id"
+"""The name under which a database keeps what tells it from every other one."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS epoch (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
@@ -61,6 +66,28 @@ def insert(db: sqlite3.Connection, row: Row) -> None:
         "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (row.epoch, row.seq, row.klass, row.prev, row.t, row.clock, row.mono, row.body),
     )
+
+
+def insert_answer(db: sqlite3.Connection, ack_of: str, row: Row) -> None:
+    """Remember the outcome of a command."""
+    db.execute("INSERT OR REPLACE INTO command VALUES (?, ?, ?)", (ack_of, row.t, row.body))
+
+
+def identity(db: sqlite3.Connection) -> bytes:
+    """What tells this database from every other one; empty where a full disk does not take it."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        db.execute("INSERT OR IGNORE INTO kept VALUES (?, randomblob(8))", (IDENTITY,))
+    found = db.execute("SELECT value FROM kept WHERE name = ?", (IDENTITY,)).fetchone()
+    return b"" if found is None else bytes(found[0])
+
+
+def put_back(db: sqlite3.Connection, entry: Entry) -> None:
+    """Write what a journal held; its epoch may have been on its way, too."""
+    row = entry.row
+    db.execute("INSERT OR IGNORE INTO epoch VALUES (?, ?, ?)", (row.epoch, entry.epoch, entry.boot))
+    insert(db, row)
+    if entry.ack_of:
+        insert_answer(db, entry.ack_of, row)
 
 
 def edge(db: sqlite3.Connection, end: str, epoch: int) -> Any:

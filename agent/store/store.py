@@ -1,8 +1,8 @@
 """What the loop knows of the store, and what it asks of it.
 
-The loop never waits for the disk: it hands work to the writer thread and is told when that is
-committed.  A commit goes to the WAL at once, without fsync (it survives kill -9); the WAL is synced
-within 50 ms, and at once for what is urgent (it survives a power cut).  Exactly one connection, no
+The loop never waits for the disk.  A record goes into the journal first (it survives kill -9) and
+then to the writer thread, which commits it to the WAL; that is synced within 50 ms, and at once for
+what is urgent (it survives a power cut).  Exactly one connection, no
 mmap, no other process (SQLite before 3.51.3 can corrupt a WAL that two connections write).
 
 Where the file cannot be opened at the start (a full, read-only or missing disk) all goes on
@@ -27,6 +27,7 @@ from agent.delivery.writer import Job, RefusedError, Writer
 from agent.messages import Class
 from agent.store import schema
 from agent.store.file import REMEMBERED_COMMANDS, Contents, File, StoreError, suspect
+from agent.store.journal import Journal
 
 __all__ = ["REMEMBERED_COMMANDS", "Store", "StoreError"]
 
@@ -55,7 +56,8 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets an exception when the file turns out damaged while the agent runs."""
-        self._file = File(path, self._opened_late)
+        self._journal = Journal(path)
+        self._file = File(path, self._journal, self._opened_late)
         self.on_trouble: Callable[[str], None] = lambda text: None
         """Called with `trouble` whenever that changes."""
         self.on_late: list[Callable[[dict[str, bytes]], None]] = []
@@ -64,6 +66,12 @@ class Store:
         self._writer = Writer(self._file, str(path), self._fail, lambda text: self.on_trouble(text))
         self._latest: dict[tuple[object, ...], tuple[str, tuple[Any, ...]]] = {}
         self._closing = False
+        self._untold: list[tuple[Callable[[Row], None], Row]] = []
+        """In the journal; told in the next turn."""
+        self._unput: list[Job] = []
+        """Of these: not handed to the writer yet."""
+        self._waiting = 0
+        """Records that wait for their commit, as the journal did not take them."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -82,8 +90,10 @@ class Store:
             yield store
         finally:
             store._closing = True
+            store._put_all()
             if await store._writer.close():
                 store._file.close()
+                store._journal.close(empty=not store._writer.waiting)
 
     @property
     def trouble(self) -> str:
@@ -135,29 +145,69 @@ class Store:
 
     def append(
         self, row: Row, *, urgent: bool, done: Callable[[Row], None], ack_of: str = ""
-    ) -> None:
-        """Write a record; `done` is called on the loop when it is committed (never, where too many
-        wait already).  `ack_of`: it is the outcome of that command, which is remembered in the
-        same transaction."""
+    ) -> bool:
+        """Write a record; `done` is called on the loop, in one of its next turns, when it survives
+        kill -9 (never, where too many wait already).  True: it does by now.  `ack_of`: it is the
+        outcome of that command, which is remembered in the same transaction."""
+        forgotten = self._remember(ack_of, row)
+        waiting = self._writer.waiting + len(self._unput)
+        if waiting >= (WAITING_MAX_URGENT if urgent else WAITING_MAX):
+            self.not_kept_of[row.klass] += 1
+            return False
+
+        def write(db: sqlite3.Connection) -> None:
+            schema.insert(db, row)
+            if ack_of:
+                schema.insert_answer(db, ack_of, row)
+                db.executemany("DELETE FROM command WHERE id = ?", [(name,) for name in forgotten])
+
+        # In order: none may survive before which one is lost.
+        if not self._waiting and not self.trouble:
+            epoch = self.epochs[row.epoch]
+            if self._journal.take(epoch, row, ack_of, empty=not waiting):
+                if not self._untold:
+                    self._loop.call_soon(self._tell)
+                self._untold.append((done, row))
+                self._unput.append(Job(write, None, urgent, alone=not ack_of))
+                return True
+        self._waiting += 1
+
+        def committed() -> None:
+            self._waiting -= 1
+            done(row)
+
+        self._put_job(Job(write, committed, urgent, alone=not ack_of))
+        return False
+
+    def _remember(self, ack_of: str, row: Row) -> list[str]:
+        """The outcome of a command; those that are forgotten for it."""
         forgotten: list[str] = []
         if ack_of:
             self.commands[ack_of] = row.body
             while len(self.commands) > REMEMBERED_COMMANDS:
                 forgotten.append(next(iter(self.commands)))
                 del self.commands[forgotten[-1]]
-        if self._writer.waiting >= (WAITING_MAX_URGENT if urgent else WAITING_MAX):
-            self.not_kept_of[row.klass] += 1
-            return
+        return forgotten
 
-        def write(db: sqlite3.Connection) -> None:
-            schema.insert(db, row)
-            if ack_of:
-                db.execute(
-                    "INSERT OR REPLACE INTO command VALUES (?, ?, ?)", (ack_of, row.t, row.body)
-                )
-                db.executemany("DELETE FROM command WHERE id = ?", [(name,) for name in forgotten])
+    def _tell(self) -> None:
+        """Of what is safe; only then wake the thread: it would take the interpreter from who sends
+        the record."""
+        untold, self._untold = self._untold, []
+        try:
+            for done, row in untold:
+                done(row)
+        finally:
+            self._put_all()
 
-        self._writer.put(Job(write, lambda: done(row), urgent, alone=not ack_of))
+    def _put_all(self) -> None:
+        jobs, self._unput = self._unput, []
+        for job in jobs:
+            self._writer.put(job)
+
+    def _put_job(self, job: Job) -> None:
+        """In the order in which it was asked for."""
+        self._put_all()
+        self._writer.put(job)
 
     def begin_epoch(self, name: str, boot: str) -> Epoch:
         """A new epoch, at once; its row is written before any record of it."""
@@ -308,7 +358,7 @@ class Store:
         return False
 
     def _put(self, sql: str, values: tuple[Any, ...], urgent: bool = False) -> None:
-        self._writer.put(Job(lambda db: db.execute(sql, values), None, urgent, alone=True))
+        self._put_job(Job(lambda db: db.execute(sql, values), None, urgent, alone=True))
 
     def _put_latest(
         self, key: tuple[object, ...], sql: str, values: tuple[Any, ...], urgent: bool = False
@@ -334,7 +384,7 @@ class Store:
                 # It changed between the writing and now.
                 self._put_latest(key, *latest, urgent)
 
-        self._writer.put(Job(write, done, urgent, alone=True))
+        self._put_job(Job(write, done, urgent, alone=True))
 
     async def _ask(
         self, work: Callable[[sqlite3.Connection], T], *, urgent: bool = False, writes: bool = True
@@ -346,5 +396,5 @@ class Store:
             if not future.done():
                 future.set_result(results[-1])
 
-        self._writer.put(Job(lambda db: results.append(work(db)), answer, urgent, writes))
+        self._put_job(Job(lambda db: results.append(work(db)), answer, urgent, writes))
         return await future
