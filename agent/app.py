@@ -84,7 +84,8 @@ class App:
         self.says = Statements(self)
         self.hub = Hub(
             self.engine, self.outbox, self.clock,
-            on_alarms=self._announce, on_reading=self.overlay.reading,
+            on_alarms=self._announce,
+            on_reading=self.overlay.reading if config.media.enabled else _unseen,
             calibrations={source.name: source.table.calibration for source in config.sources},
             judges=(self._dose, self._person), mark=unit.mark,
         )  # fmt: skip
@@ -349,3 +350,7 @@ def _saved_alarms(kept: dict[str, bytes]) -> list[Standing]:
     except msgspec.DecodeError as error:
         log.error("the stored alarms cannot be read: %s", error)
         return []
+
+
+def _unseen(_reading: Reading) -> None:
+    """Without pictures nothing is drawn over them."""

@@ -17,14 +17,14 @@ LOOK_S = 0.25
 
 
 async def share(media: MediaHost, uplinks: Sequence[Uplink]) -> None:
-    """Until cancelled.  A broker on this machine is on no link."""
+    """Until cancelled; nothing where no center is far: a broker on this machine is on no link."""
     part = Share()
     far = [uplink for uplink in uplinks if not is_loopback(uplink.config.host)]
-    while True:
+    while far:
         await asyncio.sleep(LOOK_S)
         before = part.limit_kbit_s
         now = asyncio.get_running_loop().time()
-        late_s = max((uplink.channel.late_s(now) for uplink in far), default=0.0)
+        late_s = max(uplink.channel.late_s(now) for uplink in far)
         video = sum(
             camera.kbit_s * (camera.viewers - camera.thin_viewers)
             + camera.thin_kbit_s * camera.thin_viewers

@@ -133,6 +133,8 @@ class Outbox:
         waiting, self._waiting = self._waiting, {}
         for row in waiting.values():
             self._hand_over(row)
+        for listener in list(self.store.told):
+            listener()
 
     def _hand_over(self, row: Row) -> None:
         for listener in self.listeners:

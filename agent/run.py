@@ -68,14 +68,15 @@ async def live(app: App, group: asyncio.TaskGroup, stop: Stop, reconfigure: Reco
     makers = {
         "silence": app.watch_silence(),
         "clock": app.check_clock(),
-        "overlay": app.draw_overlay(),
         "media": app.media.run(),
-        "media.share": media_share.share(app.media, app.uplinks),
         "speech": app.speech.run(),
         "neighbours": app.near.run(),
         "retention": keep_within(app.store, app.clock, app.config.store, app.deleted),
         "reconfigure": reconfigure.watch(app.store.flush),
     }
+    if app.config.media.enabled:
+        makers["overlay"] = app.draw_overlay()
+        makers["media.share"] = media_share.share(app.media, app.uplinks)
     senders = {
         "status": app.rewrite_status(),
         "store": app.fail_with_store(),

@@ -73,7 +73,10 @@ class Lanes:
         )  # fmt: skip
         self.settled = self._history.changed
         """Set when something has been acknowledged."""
+        self._fresh = False
+        """Something is in a lane that the channel has not been told of."""
         records.listeners.append(self._handed)
+        records.store.told.append(self._all_handed)
         channel.join(self)
 
     def open(self) -> None:
@@ -95,6 +98,7 @@ class Lanes:
         """Nothing of these records goes this way any more."""
         self.close()
         self._records.listeners.remove(self._handed)
+        self._records.store.told.remove(self._all_handed)
         self._channel.leave(self)
 
     async def catch_up(self) -> None:
@@ -136,7 +140,8 @@ class Lanes:
     # -- urgent and live ---------------------------------------------------------------------
 
     def _handed(self, row: Row) -> None:
-        """A record is committed (or the disk stalls): send it now, if there is a way."""
+        """A record is safe (or the disk stalls): it goes with the others of this moment, if there
+        is a way."""
         if self._cursor.is_claimed(row):
             return
         if reason := self._filter.reason(row):
@@ -149,7 +154,12 @@ class Lanes:
         if row.klass == Class.READINGS and self._is_thinned(row):
             return
         self._enqueue(row)
-        self._channel.pump()
+        self._fresh = True
+
+    def _all_handed(self) -> None:
+        if self._fresh:
+            self._fresh = False
+            self._channel.pump()
 
     def _is_thinned(self, row: Row) -> bool:
         """Goes into a roll-up; the row itself waits, and history brings it when there is room."""
@@ -218,6 +228,7 @@ class Lanes:
         for row in sorted(self._records.newest.values(), key=lambda row: row.seq):
             if self._records.committed(row) and not self._filter.reason(row):
                 self._handed(row)
+        self._all_handed()
 
     # -- what the channel asks for -----------------------------------------------------------
 

@@ -21,6 +21,10 @@ class Shelf(Protocol):
     def epochs(self) -> dict[int, Epoch]: ...
 
     @property
+    def told(self) -> list[Callable[[], None]]:
+        """As `Store.told`."""
+
+    @property
     def marks(self) -> dict[str, dict[int, Ranges]]:
         """What each uplink's broker had acknowledged at the start, by epoch."""
 

@@ -217,6 +217,10 @@ class Kit:
     # -- Shelf ---------------------------------------------------------------------------------
 
     @property
+    def told(self) -> list[Callable[[], None]]:
+        return self._store.told
+
+    @property
     def marks(self) -> dict[str, dict[int, Ranges]]:
         return {
             uplink: {number: marks[number] for number in self.epochs if number in marks}

@@ -66,8 +66,10 @@ class Store:
         self._writer = Writer(self._file, str(path), self._fail, lambda text: self.on_trouble(text))
         self._latest: dict[tuple[object, ...], tuple[str, tuple[Any, ...]]] = {}
         self._closing = False
+        self.told: list[Callable[[], None]] = []
+        """Each is called when all has been told of that became safe at one moment."""
         self._untold: list[tuple[Callable[[Row], None], Row]] = []
-        """In the journal; told in the next turn."""
+        """Safe; told in the next turn."""
         self._unput: list[Job] = []
         """Of these: not handed to the writer yet."""
         self._waiting = 0
@@ -165,16 +167,14 @@ class Store:
         if not self._waiting and not self.trouble:
             epoch = self.epochs[row.epoch]
             if self._journal.take(epoch, row, ack_of, empty=not waiting):
-                if not self._untold:
-                    self._loop.call_soon(self._tell)
-                self._untold.append((done, row))
+                self._tell_soon(done, row)
                 self._unput.append(Job(write, None, urgent, alone=not ack_of))
                 return True
         self._waiting += 1
 
         def committed() -> None:
             self._waiting -= 1
-            done(row)
+            self._tell_soon(done, row)
 
         self._put_job(Job(write, committed, urgent, alone=not ack_of))
         return False
@@ -189,6 +189,11 @@ class Store:
                 del self.commands[forgotten[-1]]
         return forgotten
 
+    def _tell_soon(self, done: Callable[[Row], None], row: Row) -> None:
+        if not self._untold:
+            self._loop.call_soon(self._tell)
+        self._untold.append((done, row))
+
     def _tell(self) -> None:
         """Of what is safe; only then wake the thread: it would take the interpreter from who sends
         the record."""
@@ -196,6 +201,8 @@ class Store:
         try:
             for done, row in untold:
                 done(row)
+            for listener in list(self.told):
+                listener()
         finally:
             self._put_all()
 

@@ -123,7 +123,7 @@ async def test_the_broker_s_receive_maximum_is_kept(tmp_path: Path, receive_maxi
     ):
         await connected(made)
         gate.open = False
-        made.read(300)
+        made.read(1000)
         made.alarms([alarm()])
         await until(
             lambda: len(gate.unacknowledged) == receive_maximum, "as many as it takes are there"
@@ -341,3 +341,21 @@ async def test_retention_may_take_what_has_just_been_read(
         await until(lambda: old not in store.epochs, "retention was in between")
         made.read(3)
         await settled(made)
+
+
+async def test_what_is_measured_at_one_moment_goes_in_one_message(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    async with (
+        center(mosquitto.port) as heard,
+        unit(tmp_path / "store", uplink_config(mosquitto.port)) as made,
+    ):
+        await connected(made)
+        await settled(made)
+        channel = made.uplink.channel
+        sent = channel._sent
+        made.read(5)
+        await settled(made)
+        await arrived(heard, 5)
+        assert channel._sent == sent + 1
+        assert heard.missing == 0
