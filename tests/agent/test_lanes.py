@@ -123,7 +123,11 @@ async def test_the_broker_s_receive_maximum_is_kept(tmp_path: Path, receive_maxi
     ):
         await connected(made)
         gate.open = False
-        made.read(1000)
+        for _ in range(receive_maximum):
+            # Of a moment each.
+            made.read(1)
+            await asyncio.sleep(0)
+        made.read(300)
         made.alarms([alarm()])
         await until(
             lambda: len(gate.unacknowledged) == receive_maximum, "as many as it takes are there"
