@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -29,6 +30,21 @@ SETTLE_S = 5
 SECONDS = 30
 MEMORY_MB = 45.0
 CPU_PERCENT = 1.0
+STATIONS = 2
+STATION = """
+[[source]]
+name = "station-{number}"
+driver = "line"
+port = "{port}"
+columns = 5
+[source.fields]
+1 = {{ quantity = "wind_speed", unit = "m/s" }}
+2 = {{ quantity = "wind_direction", unit = "deg" }}
+3 = {{ quantity = "temperature", unit = "Cel" }}
+4 = {{ quantity = "humidity", unit = "%RH" }}
+5 = {{ quantity = "pressure", unit = "hPa" }}
+"""
+QUANTITIES = 5
 
 
 def cpu_s(pid: int) -> float:
@@ -94,4 +110,45 @@ async def measure() -> list[Figure]:
             "memory RSS at the end of the load", memory[0][0], early, "MB",
             f"other: the same agent {SECONDS} s before",
         ),
+        *await _stations(),
     ]  # fmt: skip
+
+
+async def _stations() -> list[Figure]:
+    """As many records a second, as a vehicle has them: of instruments that send several values a
+    second at once."""
+    count = 0
+
+    def take(message: Message) -> None:
+        nonlocal count
+        if message.topic == READINGS_TOPIC:
+            count += len(msgspec.json.decode(message.payload, type=Batch).records)
+
+    with rig() as bench, contextlib.ExitStack() as stack:
+        stations = [stack.enter_context(gauge()) for _ in range(STATIONS)]
+        sources = "".join(
+            STATION.format(number=number, port=station.device)
+            for number, station in enumerate(stations)
+        )
+        async with subscribed(bench, FILTERS, take):
+            with running(bench.agent_command("", sources=sources)) as agent:
+                start = time.monotonic()
+                used = 0.0
+                for number in range((SETTLE_S + SECONDS) * STATIONS):
+                    if number == SETTLE_S * STATIONS:
+                        used, count = cpu_s(agent.pid), 0
+                    value = number % 100
+                    line = f"{value / 10},{value},{20 + value / 100},{40 + value / 10},1013.2\r\n"
+                    stations[number % STATIONS].write(line.encode())
+                    due = start + (number + 1) / STATIONS
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                used = cpu_s(agent.pid) - used
+    wanted = SECONDS * STATIONS * QUANTITIES
+    if abs(count - wanted) > STATIONS * QUANTITIES:
+        raise BenchError(f"{READINGS_TOPIC}: expected {wanted} records, but {count} arrived")
+    note = (
+        f"{STATIONS} instruments, each with {QUANTITIES} values once a second; other: the aim "
+        "for 10 records/s"
+    )
+    percent = 100 * used / SECONDS
+    return [figure("CPU, two weather stations", percent, CPU_PERCENT, "% of a core", note)]

@@ -36,12 +36,7 @@ dir = "{folder}/store"
 shutdown_drain_s = 0.0
 [log]
 level = "warning"
-[[source]]
-name = "gas"
-driver = "winsen"
-module = "ze03"
-gas = "co"
-port = "{port}"
+{sources}
 [media]
 enabled = false
 [[uplink]]
@@ -50,6 +45,15 @@ host = "127.0.0.1"
 port = {broker_port}
 tls = false
 local = true
+"""
+
+GAS = """
+[[source]]
+name = "gas"
+driver = "winsen"
+module = "ze03"
+gas = "co"
+port = "{port}"
 """
 
 
@@ -69,7 +73,11 @@ class Gauge:
     def play(self, counts: int) -> None:
         """`counts` in tenths of a ppm, of a range of 1000 ppm."""
         body = bytes((0x04, 0x03, 0x01, *counts.to_bytes(2), *(10_000).to_bytes(2)))
-        os.write(self._master, b"\xff" + body + bytes((-sum(body) & 0xFF,)))
+        self.write(b"\xff" + body + bytes((-sum(body) & 0xFF,)))
+
+    def write(self, data: bytes) -> None:
+        """What another instrument would send."""
+        os.write(self._master, data)
 
     def close(self) -> None:
         os.close(self._master)
@@ -82,15 +90,16 @@ class Rig(msgspec.Struct):
     folder: Path
     mosquitto: Mosquitto
 
-    def agent_command(self, device: str, name: str = "agent") -> list[str]:
-        """`outpost run` on a configuration with one gas module on this device."""
+    def agent_command(self, device: str, name: str = "agent", sources: str = "") -> list[str]:
+        """`outpost run` on a configuration with one gas module on this device, or with these
+        `[[source]]` tables."""
         path = self.folder / f"{name}.toml"
         path.write_text(
             CONFIG.format(
                 unit=UNIT,
                 org=ORG,
                 folder=self.folder / name,
-                port=device,
+                sources=sources or GAS.format(port=device),
                 broker_port=self.mosquitto.port,
             )
         )
