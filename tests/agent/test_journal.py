@@ -193,3 +193,17 @@ async def test_while_the_disk_refuses_nothing_is_taken(tmp_path: Path) -> None:
         assert store.append(row(3), urgent=False, done=lambda item: done.append(item.seq))
         await asyncio.sleep(0)
         assert done == [2, 3]
+
+
+async def test_wherever_it_is_cut_what_is_whole_before_is_read(tmp_path: Path) -> None:
+    journal, _ = opened(tmp_path / "x.db")
+    ends = []
+    for seq in range(11, 14):
+        assert entry(journal, seq)
+        ends.append(journal._at)
+    content = journal.path.read_bytes()
+    journal.close()
+    for cut in range(len(content)):
+        journal.path.write_bytes(content[:cut])
+        whole = sum(end <= cut for end in ends)
+        assert [found.row.seq for found in journal.open(b"id")] == [11, 12, 13][:whole]
