@@ -17,14 +17,12 @@ from agent.mqtt import Message
 from bench.figure import Figure, figure
 from bench.load import cpu_s, memory_mb
 from bench.rig import (
-    CONFIG,
     FILTERS,
-    ORG,
     OUTPOST,
     READINGS_TOPIC,
-    UNIT,
     BenchError,
     Rig,
+    configuration,
     rig,
     running,
     subscribed,
@@ -95,17 +93,12 @@ async def measure() -> list[Figure]:
 
 def _config(bench: Rig, ports: Path) -> Path:
     """As the other measurements have it, with these sources in place of the one gas module."""
-    text = CONFIG.format(
-        unit=UNIT, org=ORG, folder=bench.folder / "lines", port="", broker_port=bench.mosquitto.port
-    )
-    head, _, rest = text.partition("[[source]]")
-    tail = rest[rest.index("[media]") :]
     sources = "".join(
         f'[[source]]\nname = "{one.name}"\nport = "{ports / one.name}"\n{one.keys}\n'
         for one in INSTRUMENTS
     )
     path = bench.folder / "lines.toml"
-    path.write_text(head + sources + tail)
+    path.write_text(configuration(bench.folder / "lines", bench.mosquitto.port, sources))
     return path
 
 

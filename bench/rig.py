@@ -57,6 +57,13 @@ port = "{port}"
 """
 
 
+def configuration(folder: Path, broker_port: int, sources: str) -> str:
+    """TOML of a unit with these `[[source]]` tables, its store in this folder."""
+    return CONFIG.format(
+        unit=UNIT, org=ORG, folder=folder, sources=sources, broker_port=broker_port
+    )
+
+
 class BenchError(RuntimeError):
     """Something that is measured did not happen; the text says what was waited for."""
 
@@ -94,15 +101,8 @@ class Rig(msgspec.Struct):
         """`outpost run` on a configuration with one gas module on this device, or with these
         `[[source]]` tables."""
         path = self.folder / f"{name}.toml"
-        path.write_text(
-            CONFIG.format(
-                unit=UNIT,
-                org=ORG,
-                folder=self.folder / name,
-                sources=sources or GAS.format(port=device),
-                broker_port=self.mosquitto.port,
-            )
-        )
+        sources = sources or GAS.format(port=device)
+        path.write_text(configuration(self.folder / name, self.mosquitto.port, sources))
         return [*OUTPOST, "run", "--config", str(path)]
 
     def floor_command(self, device: str) -> list[str]:

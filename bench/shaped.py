@@ -22,7 +22,7 @@ import msgspec
 
 from bench import plot
 from bench.figure import Figure, figure, percentile, table
-from bench.rig import CONFIG, ORG, OUTPOST, UNIT, BenchError, Gauge, gauge, running
+from bench.rig import GAS, OUTPOST, BenchError, Gauge, configuration, gauge, running
 from bench.shaped_center import PORT, Notes
 from bench.tun_link import FAR, Shape, far_end, isolate, shape_here
 
@@ -122,7 +122,7 @@ async def _run() -> tuple[list[Phase], Played, Notes]:
 
 
 def _config(folder: str, devices: list[str]) -> str:
-    text = CONFIG.format(unit=UNIT, org=ORG, folder=folder, port=devices[0], broker_port=PORT)
+    text = configuration(Path(folder), PORT, GAS.format(port=devices[0]))
     head, tail = text.split("[media]\nenabled = false\n")
     more = [MODULE.format(name=n, port=p) for n, p in zip(SOURCES, devices, strict=True)][1:]
     return head + tail.replace('host = "127.0.0.1"', f'host = "{FAR}"') + MEDIA + "".join(more)

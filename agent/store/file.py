@@ -141,7 +141,7 @@ class File:
                 schema.put_back(db, entry)
             db.execute("COMMIT")
             log.info("%s: %d records were in the journal", self._path, len(left))
-        contents = _load(db)
+        contents = _contents(db)
         self._journal.begin()
         return contents
 
@@ -210,7 +210,7 @@ def _why(error: sqlite3.OperationalError | OSError) -> str:
     return f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def _load(db: sqlite3.Connection) -> Contents:
+def _contents(db: sqlite3.Connection) -> Contents:
     epochs: dict[int, Epoch] = {}
     empty: list[int] = []
     for number, name, boot in db.execute("SELECT id, name, boot FROM epoch").fetchall():
