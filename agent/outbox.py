@@ -86,8 +86,9 @@ class Outbox:
             t=self.clock.now_ms(), clock=str(self.clock.source), mono=boottime_ms(),
             body=in_incident(_encode(body), self.incident),
         )  # fmt: skip
-        urgent = klass in URGENT
-        safe = self.store.append(row, urgent=urgent, done=self._committed, ack_of=ack_of)
+        safe = self.store.append(
+            row, urgent=klass in URGENT, done=self._committed, ack_of=ack_of
+        )  # fmt: skip
         self._prev[klass] = self._seq
         if newest and (newest in self.newest or len(self.newest) < NEWEST_MAX):
             self.newest[newest] = row

@@ -134,18 +134,19 @@ async def test_a_database_that_was_made_anew_gets_none_of_it(tmp_path: Path) -> 
 
 
 @contextlib.asynccontextmanager
-async def store_of(folder: Path) -> AsyncIterator[tuple[Store, list[int]]]:
+async def store_of(folder: Path) -> AsyncIterator[Store]:
     async with Store.open(folder) as store:
         store.begin_epoch("1-aa", "boot")
         await store.flush()
-        yield store, []
+        yield store
 
 
 async def test_without_such_memory_records_wait_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("agent.store.journal.MEMORY", tmp_path / "nowhere")
-    async with store_of(tmp_path / "a") as (store, done):
+    done: list[int] = []
+    async with store_of(tmp_path / "a") as store:
         assert not store.append(row(1), urgent=False, done=lambda item: done.append(item.seq))
         await until(lambda: done == [1], "it is committed")
     assert "No such file or directory; records wait for the disk instead" in caplog.text
@@ -157,7 +158,8 @@ async def test_a_folder_that_somebody_else_could_have_made_is_not_used(
     folder = memory / f"outpost-{os.geteuid()}"
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    async with store_of(tmp_path / "a") as (store, done):
+    done: list[int] = []
+    async with store_of(tmp_path / "a") as store:
         assert not store.append(row(1), urgent=False, done=lambda item: done.append(item.seq))
         await until(lambda: done == [1], "it is committed")
     assert f"{folder} is not a folder of this user alone; records wait" in caplog.text
@@ -166,7 +168,8 @@ async def test_a_folder_that_somebody_else_could_have_made_is_not_used(
 async def test_none_is_safe_before_one_that_waits_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with store_of(tmp_path / "a") as (store, done):
+    done: list[int] = []
+    async with store_of(tmp_path / "a") as store:
         size = 3 * len(row(1).body) + 600
         monkeypatch.setattr("agent.store.journal.BYTES_MAX", size)
         safe = [
@@ -185,7 +188,8 @@ async def test_none_is_safe_before_one_that_waits_for_the_disk(
 
 
 async def test_while_the_disk_refuses_nothing_is_taken(tmp_path: Path) -> None:
-    async with store_of(tmp_path / "a") as (store, done):
+    done: list[int] = []
+    async with store_of(tmp_path / "a") as store:
         await fill(store, [row(1)])
         store._writer.set_trouble("database or disk is full")
         assert not store.append(row(2), urgent=False, done=lambda item: done.append(item.seq))
