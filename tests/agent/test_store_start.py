@@ -38,7 +38,7 @@ def _steps(db: sqlite3.Connection, work: str) -> int:
 
     db.set_progress_handler(step, 1)
     if work == "load":
-        assert file._load(db).epochs[1].first == 1
+        assert file._contents(db).epochs[1].first == 1
     else:
         assert db.execute(schema.SELECT_FIRST_FROM, (1, 8)).fetchone()[0] == 8
     db.set_progress_handler(None, 1)
