@@ -134,8 +134,7 @@ class Outbox:
         waiting, self._waiting = self._waiting, {}
         for row in waiting.values():
             self._hand_over(row)
-        for listener in list(self.store.told):
-            listener()
+        self.store.all_told()
 
     def _hand_over(self, row: Row) -> None:
         for listener in self.listeners:

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench.figure import Figure, figure, percentile
-from bench.rig import OUTPOST, BenchError, Gauge, gauge, running
+from bench.rig import OUTPOST, BenchError, Gauge, gauge, module, running
 from tests.mosquitto import find_free_port
 from tests.ptys import raw_pty
 
@@ -42,13 +42,7 @@ dir = "{folder}/store"
 shutdown_drain_s = 0.0
 [log]
 level = "error"
-[[source]]
-name = "gas"
-driver = "winsen"
-module = "ze03"
-gas = "co"
-port = "{port}"
-silent_s = 300.0
+{gas}silent_s = 300.0
 [alarms]
 limits = "responder"
 [panel]
@@ -177,7 +171,8 @@ async def delays(
             "LD_PRELOAD": str(shim(folder)), "STALL_FILE": str(folder / "stalled"),
         }  # fmt: skip
         with raw_pty() as (master, device):
-            text = CONFIG.format(folder=folder, port=instrument.device, wire=device, whep=whep)
+            gas = module(instrument.device)
+            text = CONFIG.format(folder=folder, gas=gas, wire=device, whep=whep)
             config = folder / "agent.toml"
             config.write_text(text if video else f"{text}[media]\nenabled = false\n")
             command = [*OUTPOST, "run", "--config", str(config)]

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -44,7 +45,6 @@ columns = 5
 4 = {{ quantity = "humidity", unit = "%RH" }}
 5 = {{ quantity = "pressure", unit = "hPa" }}
 """
-QUANTITIES = 5
 
 
 def cpu_s(pid: int) -> float:
@@ -62,42 +62,73 @@ def memory_mb(pid: int) -> tuple[float, float]:
     return int(rss[1]) / 1024, int(pss[1]) / 1024
 
 
-async def measure() -> list[Figure]:
-    records = {READINGS_TOPIC: 0, FLOOR_TOPIC: 0}
+class _Arrived:
+    """Records by topic, since the last `forget`."""
 
-    def take(message: Message) -> None:
+    def __init__(self, *topics: str) -> None:
+        self._count = dict.fromkeys(topics, 0)
+
+    def take(self, message: Message) -> None:
         if message.topic == READINGS_TOPIC:
-            records[READINGS_TOPIC] += len(msgspec.json.decode(message.payload, type=Batch).records)
-        elif message.topic == FLOOR_TOPIC:
-            records[FLOOR_TOPIC] += 1
+            records = msgspec.json.decode(message.payload, type=Batch).records
+            self._count[READINGS_TOPIC] += len(records)
+        elif message.topic in self._count:
+            self._count[message.topic] += 1
 
+    def forget(self) -> None:
+        self._count = dict.fromkeys(self._count, 0)
+
+    def check(self) -> None:
+        """BenchError: more than those of a second are too many, or missing."""
+        wanted = SECONDS * RECORDS_PER_S
+        for topic, count in self._count.items():
+            if abs(count - wanted) > RECORDS_PER_S:
+                raise BenchError(f"{topic}: expected {wanted} records, but {count} arrived")
+
+
+async def _play(per_s: int, play: Callable[[int], None], settled: Callable[[], None]) -> None:
+    """`play` so often a second; `settled` is called after the time in which nothing counts yet."""
+    start = time.monotonic()
+    for number in range((SETTLE_S + SECONDS) * per_s):
+        if number == SETTLE_S * per_s:
+            settled()
+        play(number)
+        due = start + (number + 1) / per_s
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+async def measure() -> list[Figure]:
+    return [*await _frames(), *await _stations()]
+
+
+async def _frames() -> list[Figure]:
+    """Each record in a frame of its own."""
+    arrived = _Arrived(READINGS_TOPIC, FLOOR_TOPIC)
     with rig() as bench, gauge() as one, gauge() as other:
-        async with subscribed(bench, FILTERS, take):
+        async with subscribed(bench, FILTERS, arrived.take):
             with (
                 running(bench.agent_command(one.device)) as agent,
                 running(bench.floor_command(other.device)) as floor,
             ):
                 pids = (agent.pid, floor.pid)
-                start = time.monotonic()
                 used, early = [0.0, 0.0], 0.0
-                for number in range((SETTLE_S + SECONDS) * RECORDS_PER_S):
-                    if number == SETTLE_S * RECORDS_PER_S:
-                        used = [cpu_s(pid) for pid in pids]
-                        early = memory_mb(agent.pid)[0]
-                        records.update(dict.fromkeys(records, 0))
+
+                def play(number: int) -> None:
                     one.play(number % 100)
                     other.play(number % 100)
-                    due = start + (number + 1) / RECORDS_PER_S
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+                def settled() -> None:
+                    nonlocal used, early
+                    used, early = [cpu_s(pid) for pid in pids], memory_mb(agent.pid)[0]
+                    arrived.forget()
+
+                await _play(RECORDS_PER_S, play, settled)
                 for process in (agent, floor):
                     if process.poll() is not None:
                         raise BenchError(f"{process.args!r} ended with {process.returncode}")
                 used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
                 memory = [memory_mb(pid) for pid in pids]
-    wanted = SECONDS * RECORDS_PER_S
-    for topic, count in records.items():
-        if abs(count - wanted) > RECORDS_PER_S:
-            raise BenchError(f"{topic}: expected {wanted} records, but {count} arrived")
+    arrived.check()
     note = f"one agent, {RECORDS_PER_S} records/s for {SECONDS} s, media off; other: bench/floor.py"
     cpu = [100 * seconds / SECONDS for seconds in used]
     return [
@@ -110,45 +141,38 @@ async def measure() -> list[Figure]:
             "memory RSS at the end of the load", memory[0][0], early, "MB",
             f"other: the same agent {SECONDS} s before",
         ),
-        *await _stations(),
     ]  # fmt: skip
 
 
 async def _stations() -> list[Figure]:
-    """As many records a second, as a vehicle has them: of instruments that send several values a
-    second at once."""
-    count = 0
-
-    def take(message: Message) -> None:
-        nonlocal count
-        if message.topic == READINGS_TOPIC:
-            count += len(msgspec.json.decode(message.payload, type=Batch).records)
-
+    """As a vehicle has them: of instruments that send several values a second at once."""
+    arrived = _Arrived(READINGS_TOPIC)
     with rig() as bench, contextlib.ExitStack() as stack:
         stations = [stack.enter_context(gauge()) for _ in range(STATIONS)]
         sources = "".join(
             STATION.format(number=number, port=station.device)
             for number, station in enumerate(stations)
         )
-        async with subscribed(bench, FILTERS, take):
+        async with subscribed(bench, FILTERS, arrived.take):
             with running(bench.agent_command("", sources=sources)) as agent:
-                start = time.monotonic()
                 used = 0.0
-                for number in range((SETTLE_S + SECONDS) * STATIONS):
-                    if number == SETTLE_S * STATIONS:
-                        used, count = cpu_s(agent.pid), 0
+
+                def play(number: int) -> None:
                     value = number % 100
                     line = f"{value / 10},{value},{20 + value / 100},{40 + value / 10},1013.2\r\n"
                     stations[number % STATIONS].write(line.encode())
-                    due = start + (number + 1) / STATIONS
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+                def settled() -> None:
+                    nonlocal used
+                    used = cpu_s(agent.pid)
+                    arrived.forget()
+
+                await _play(STATIONS, play, settled)
                 used = cpu_s(agent.pid) - used
-    wanted = SECONDS * STATIONS * QUANTITIES
-    if abs(count - wanted) > STATIONS * QUANTITIES:
-        raise BenchError(f"{READINGS_TOPIC}: expected {wanted} records, but {count} arrived")
+    arrived.check()
     note = (
-        f"{STATIONS} instruments, each with {QUANTITIES} values once a second; other: the aim "
-        "for 10 records/s"
+        f"{STATIONS} instruments, each with {RECORDS_PER_S // STATIONS} values once a second; "
+        f"other: the aim for {RECORDS_PER_S} records/s"
     )
     percent = 100 * used / SECONDS
     return [figure("CPU, two weather stations", percent, CPU_PERCENT, "% of a core", note)]

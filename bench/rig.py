@@ -47,14 +47,19 @@ tls = false
 local = true
 """
 
-GAS = """
+MODULE = """
 [[source]]
-name = "gas"
+name = "{name}"
 driver = "winsen"
 module = "ze03"
 gas = "co"
 port = "{port}"
 """
+
+
+def module(port: str, name: str = "gas") -> str:
+    """A `[[source]]` table of the carbon monoxide module that `Gauge` plays."""
+    return MODULE.format(name=name, port=port)
 
 
 def configuration(folder: Path, broker_port: int, sources: str) -> str:
@@ -101,7 +106,7 @@ class Rig(msgspec.Struct):
         """`outpost run` on a configuration with one gas module on this device, or with these
         `[[source]]` tables."""
         path = self.folder / f"{name}.toml"
-        sources = sources or GAS.format(port=device)
+        sources = sources or module(device)
         path.write_text(configuration(self.folder / name, self.mosquitto.port, sources))
         return [*OUTPOST, "run", "--config", str(path)]
 

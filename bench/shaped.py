@@ -22,7 +22,7 @@ import msgspec
 
 from bench import plot
 from bench.figure import Figure, figure, percentile, table
-from bench.rig import GAS, OUTPOST, BenchError, Gauge, configuration, gauge, running
+from bench.rig import OUTPOST, BenchError, Gauge, configuration, gauge, module, running
 from bench.shaped_center import PORT, Notes
 from bench.tun_link import FAR, Shape, far_end, isolate, shape_here
 
@@ -49,14 +49,6 @@ MEDIA = """
 [[camera]]
 name = "front"
 source = "scene"
-"""
-MODULE = """
-[[source]]
-name = "{name}"
-driver = "winsen"
-module = "ze03"
-gas = "co"
-port = "{port}"
 """
 
 
@@ -122,10 +114,9 @@ async def _run() -> tuple[list[Phase], Played, Notes]:
 
 
 def _config(folder: str, devices: list[str]) -> str:
-    text = configuration(Path(folder), PORT, GAS.format(port=devices[0]))
-    head, tail = text.split("[media]\nenabled = false\n")
-    more = [MODULE.format(name=n, port=p) for n, p in zip(SOURCES, devices, strict=True)][1:]
-    return head + tail.replace('host = "127.0.0.1"', f'host = "{FAR}"') + MEDIA + "".join(more)
+    sources = "".join(module(port, name) for name, port in zip(SOURCES, devices, strict=True))
+    text = configuration(Path(folder), PORT, sources).replace("[media]\nenabled = false\n", "")
+    return text.replace('host = "127.0.0.1"', f'host = "{FAR}"') + MEDIA
 
 
 async def _phases(writer: asyncio.StreamWriter, link: Any) -> list[Phase]:

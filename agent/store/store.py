@@ -201,10 +201,14 @@ class Store:
         try:
             for done, row in untold:
                 done(row)
-            for listener in list(self.told):
-                listener()
+            self.all_told()
         finally:
             self._put_all()
+
+    def all_told(self) -> None:
+        """Whoever else tells of records calls it when all of a moment have been."""
+        for listener in list(self.told):
+            listener()
 
     def _put_all(self) -> None:
         jobs, self._unput = self._unput, []

@@ -257,6 +257,17 @@ def values(heard: Center, source: str) -> list[float]:
 
 
 @contextlib.asynccontextmanager
+async def heard_unit(mosquitto: Mosquitto, folder: Path) -> AsyncIterator[tuple[Unit, Center]]:
+    """A unit whose uplink is up, and a center that takes all that it says."""
+    async with (
+        center(mosquitto.port) as heard,
+        unit(folder / "store", uplink_config(mosquitto.port)) as made,
+    ):
+        await connected(made)
+        yield made, heard
+
+
+@contextlib.asynccontextmanager
 async def commanded(
     mosquitto: Mosquitto, folder: Path, verbs: tuple[str, ...] = VERBS
 ) -> AsyncIterator[tuple[Unit, Center]]:

@@ -38,7 +38,8 @@ async def main():
             assert store.append(row(seq, epoch=epoch.id), urgent=False, done=told)
         last = row(40, Class.ACK, epoch=epoch.id)
         assert store.append(last, urgent=True, done=told, ack_of="c1")
-        await asyncio.sleep(60)
+        async with asyncio.timeout(60):
+            await asyncio.Event().wait()
 
 asyncio.run(main())
 """

@@ -20,6 +20,7 @@ from tests.agent.rig import (
     arrived,
     center,
     connected,
+    heard_unit,
     on_disk,
     settled,
     unit,
@@ -227,11 +228,7 @@ async def test_a_record_that_is_larger_than_the_broker_takes_is_given_up_and_tol
 async def test_a_stalled_disk_does_not_silence_the_unit(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with (
-        center(mosquitto.port) as heard,
-        unit(tmp_path / "store", uplink_config(mosquitto.port)) as made,
-    ):
-        await connected(made)
+    async with heard_unit(mosquitto, tmp_path) as (made, heard):
         await settled(made)
         held: list[tuple[Row, dict[str, object]]] = []
         really = made.store.append
@@ -350,11 +347,7 @@ async def test_retention_may_take_what_has_just_been_read(
 async def test_what_is_measured_at_one_moment_goes_in_one_message(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    async with (
-        center(mosquitto.port) as heard,
-        unit(tmp_path / "store", uplink_config(mosquitto.port)) as made,
-    ):
-        await connected(made)
+    async with heard_unit(mosquitto, tmp_path) as (made, heard):
         await settled(made)
         channel = made.uplink.channel
         sent = channel._sent

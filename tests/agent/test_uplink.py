@@ -19,6 +19,7 @@ from tests.agent.rig import (
     arrived,
     center,
     connected,
+    heard_unit,
     on_disk,
     settled,
     unit,
@@ -41,11 +42,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_reading_arrives_as_it_was_and_is_settled(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
-    async with (
-        center(mosquitto.port) as heard,
-        unit(tmp_path / "store", uplink_config(mosquitto.port)) as made,
-    ):
-        await connected(made)
+    async with heard_unit(mosquitto, tmp_path) as (made, heard):
         made.read(3)
         made.alarms([alarm()])
         await settled(made)
